@@ -1,0 +1,81 @@
+"""vqbn: vector-quantised bottlenecks that do not collapse, and the recipes that show it."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+version = re.search(r'__version__ = "(.+?)"', (here / "vqbn/version.py").read_text()).group(1)
+
+recipes = [
+    "lightning>=2.6",
+    "kaldiio>=2.18",
+    "kaldi-native-fbank>=1.20",
+    "kaldialign>=0.9",
+    "soundfile>=0.12",
+    "scipy>=1.11",
+    "configargparse>=1.7",
+    "pyyaml>=6",
+    "rich>=13",
+    "matplotlib>=3.8",
+    "tensorboard>=2.14",
+]
+mini = ["espeakng-loader>=0.2"]
+align = ["pocketsphinx>=5.0"]
+torchaudio = ["torchaudio>=2.11"]
+espnet = ["espnet==202511", "sentencepiece>=0.2.0", "setuptools<74"]
+peers = ["vector-quantize-pytorch>=1.20"]
+test = [
+    *recipes,
+    *mini,
+    *align,
+    *torchaudio,
+    "pytest>=8",
+    "ruff>=0.6",
+    "hypothesis>=6",
+    "scikit-learn>=1.4",
+    "safetensors>=0.4",
+    "accelerate>=1.0",
+    "onnx>=1.16",
+    "onnxscript>=0.3",
+    "onnxruntime>=1.18",
+]
+
+commands = {
+    "vqbn-validate-data-dir": "validate_data_dir",
+    "vqbn-make-mini-speech": "make_mini_speech",
+    "vqbn-prepare-speechocean762": "prepare_speechocean762",
+    "vqbn-import-alignments": "import_alignments",
+    "vqbn-align": "align",
+    "vqbn-make-features": "make_features",
+    "vqbn-train": "train",
+    "vqbn-decode": "decode",
+    "vqbn-score": "score",
+    "vqbn-report": "report",
+}
+
+setup(
+    name="vqbn",
+    version=version,
+    description="Vector-quantised bottlenecks that do not collapse, and the recipes that show it",
+    long_description=(here / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["vqbn", "vqbn.*"]),
+    package_data={"vqbn": ["py.typed"]},
+    python_requires=">=3.11",
+    install_requires=["torch>=2.11", "numpy>=1.26"],
+    extras_require={
+        "recipes": recipes,
+        "mini": mini,
+        "align": align,
+        "torchaudio": torchaudio,
+        "espnet": espnet,
+        "peers": peers,
+        "test": test,
+    },
+    entry_points={
+        "console_scripts": [f"{name} = vqbn.bin.{module}:main" for name, module in commands.items()],
+    },
+)
