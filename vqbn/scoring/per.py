@@ -1,0 +1,130 @@
+"""Phone error rate: edits between what was recognised and the reference, pooled over the corpus."""
+
+import math
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from kaldialign import edit_distance
+
+from vqbn.errors import InputError
+
+SILENCE = "SIL"
+
+
+@dataclass(frozen=True)
+class Errors:
+    """How hypotheses differ from their references, as counts of tokens; sums of these are pooled errors."""
+
+    substitutions: int = 0
+    deletions: int = 0
+    insertions: int = 0
+    reference_length: int = 0
+
+    @property
+    def edits(self) -> int:
+        """The edit distance: substitutions + deletions + insertions."""
+        return self.substitutions + self.deletions + self.insertions
+
+    @property
+    def rate(self) -> float:
+        """Edits per hundred reference tokens, in percent; NaN where there is no reference token."""
+        return 100 * self.edits / self.reference_length if self.reference_length else math.nan
+
+    def __add__(self, other: "Errors") -> "Errors":
+        return Errors(
+            self.substitutions + other.substitutions,
+            self.deletions + other.deletions,
+            self.insertions + other.insertions,
+            self.reference_length + other.reference_length,
+        )
+
+
+def sequence_errors(hypothesis: Sequence[Hashable], reference: Sequence[Hashable]) -> Errors:
+    """Errors of one hypothesis with all edits costing 1 (Levenshtein).
+
+    Args:
+        hypothesis: tokens, phone symbols or indices.
+        reference: tokens of the same kind.
+    """
+    counts = edit_distance(list(reference), list(hypothesis))
+    return Errors(counts["sub"], counts["del"], counts["ins"], len(reference))
+
+
+def phone_errors(hypotheses: Iterable[Sequence[Hashable]], references: Iterable[Sequence[Hashable]]) -> Errors:
+    """Errors pooled over a corpus: the counts are summed before `Errors.rate` divides.
+
+    Args:
+        hypotheses: one token sequence per utterance.
+        references: one token sequence per utterance, in the same order.
+
+    Raises:
+        ValueError: there are more of one than of the other.
+    """
+    return total(sequence_errors(hyp, ref) for hyp, ref in zip(hypotheses, references, strict=True))
+
+
+def utterance_errors(
+    hypotheses: Mapping[str, Sequence[str]],
+    references: Mapping[str, Sequence[str]],
+    drop: str | None = None,
+    source: str = "the hypotheses",
+) -> dict[str, Errors]:
+    """Errors of each utterance, in the references' order.
+
+    Args:
+        hypotheses: tokens per utterance.
+        references: tokens per utterance; the same utterances.
+        drop: a token that is taken out of both sides first (`SILENCE` for `per_nosil`).
+        source: what the hypotheses came from, for the message.
+
+    Raises:
+        InputError: the references are empty, have no token, or are of other utterances than the hypotheses.
+    """
+    check_same_utterances(hypotheses, references, source)
+    if not any(token != drop for tokens in references.values() for token in tokens):
+        raise InputError(
+            f"{source}: the references hold no phone to score against"
+            + (f" besides {drop}" if drop else "")
+            + f" ({len(references)} utterances); decode a set that has alignments"
+        )
+    return {
+        utt: sequence_errors([t for t in hypotheses[utt] if t != drop], [t for t in tokens if t != drop])
+        for utt, tokens in references.items()
+    }
+
+
+def speaker_errors(errors: Mapping[str, Errors], utt2spk: Mapping[str, str]) -> dict[str, Errors]:
+    """Pool the utterances' errors by speaker; sorted by speaker.
+
+    Args:
+        errors: per utterance.
+        utt2spk: the speaker of each of these utterances, and maybe of others.
+
+    Raises:
+        InputError: an utterance has no speaker.
+    """
+    pooled: dict[str, Errors] = {}
+    for utt, counts in errors.items():
+        if utt not in utt2spk:
+            raise InputError(f"utt2spk: no speaker for utterance {utt!r}; expected a line '{utt} <speaker>'")
+        pooled[utt2spk[utt]] = pooled.get(utt2spk[utt], Errors()) + counts
+    return dict(sorted(pooled.items()))
+
+
+def total(errors: Iterable[Errors]) -> Errors:
+    """The pooled errors of several utterances or speakers."""
+    return sum(errors, Errors())
+
+
+def check_same_utterances(hypotheses: Mapping[str, object], references: Mapping[str, object], source: str) -> None:
+    """Raise InputError unless both hold the same utterances; the message names the first that only one has."""
+    for present, absent, without in (
+        (references, hypotheses, "no hypothesis"),
+        (hypotheses, references, "no reference"),
+    ):
+        missing = sorted(present.keys() - absent.keys())
+        if missing:
+            raise InputError(
+                f"{source}: {without} for {len(missing)} utterances, the first {missing[0]!r}; "
+                "expected the same utterances in both: decode the set again"
+            )
