@@ -32,6 +32,7 @@ test = [
     *align,
     *torchaudio,
     "pytest>=8",
+    "pytest-xdist>=3.5",
     "ruff>=0.6",
     "hypothesis>=6",
     "scikit-learn>=1.4",

@@ -1,0 +1,64 @@
+# shellcheck shell=bash disable=SC2154
+# Sourced by every recipe's run.sh and local scripts: messages, paths, stages, runs.
+
+log() { echo "$(date +%H:%M:%S) $*"; }
+fail() { echo "$0: error: $*" >&2; exit 1; }
+
+# A path that the user gave, resolved against the folder that the user called from.
+absolute() {
+  case $1 in
+    '' | /*) echo "$1" ;;
+    *) echo "$caller/$1" ;;
+  esac
+}
+
+# begin_stage NUMBER WHAT: whether the stage is wanted; says so.
+begin_stage() {
+  [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ] || return 1
+  current_stage=$1
+  stage_began=$SECONDS
+  log "stage $1: $2"
+}
+
+end_stage() { log "stage $current_stage: done in $((SECONDS - stage_began)) s${1:+; $1}"; }
+
+# use_environment EXTRAS: the active environment if vqbn imports there, else .venv, made or added to as needed.
+use_environment() {
+  if [ "$(type -P vqbn-train)" ] && python3 -c 'import vqbn' 2>/dev/null; then return; fi
+  "$VQBN_ROOT/tools/setup.sh" --extras "$1"
+  export PATH=$VQBN_ROOT/.venv/bin:$PATH
+}
+
+# The seven rows of the paper's tables, in their order.
+all_variants="vanilla bn bn_lr bn_ema bn_reest bn_reest_lr none"
+
+# expand_variants: "all" becomes the seven; an unknown one ends the run.
+expand_variants() {
+  [ "$variants" != all ] || variants=$all_variants
+  local variant
+  for variant in $variants; do
+    [ -f "conf/train_$variant.yaml" ] ||
+      fail "--variants: there is no conf/train_$variant.yaml; the rows of the paper are: all, $all_variants"
+  done
+}
+
+# for_each_run FUNCTION: calls FUNCTION VARIANT SEED for every variant and seed, $nj at a time.
+# A run that fails does not stop the others; the stage then fails at its end.
+for_each_run() {
+  local variant seed running=0 failed=0
+  for variant in $variants; do
+    for seed in $seeds; do
+      if [ "$running" -ge "$nj" ]; then
+        wait -n || failed=$((failed + 1))
+        running=$((running - 1))
+      fi
+      "$1" "$variant" "$seed" &
+      running=$((running + 1))
+    done
+  done
+  while [ "$running" -gt 0 ]; do
+    wait -n || failed=$((failed + 1))
+    running=$((running - 1))
+  done
+  [ "$failed" -eq 0 ] || fail "stage $current_stage: $failed of the runs failed; their messages are above. Run --stage $current_stage again to go on"
+}
