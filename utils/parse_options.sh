@@ -7,6 +7,7 @@ option_error() {
   exit 1
 }
 
+given_options=''
 while [ $# -gt 0 ]; do
   case $1 in
     -h | --help) echo "$usage"; exit 0 ;;
@@ -21,7 +22,7 @@ while [ $# -gt 0 ]; do
   esac
   option_name=${option_name#--}
   case " $options " in
-    *" $option_name "*) printf -v "$option_name" %s "$option_value" ;;
+    *" $option_name "*) printf -v "$option_name" %s "$option_value"; given_options+=" $option_name" ;;
     *) option_error "unknown option --$option_name" ;;
   esac
 done

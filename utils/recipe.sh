@@ -12,6 +12,14 @@ absolute() {
   esac
 }
 
+# resolve_given NAME ...: makes the variables that the user gave as options absolute; defaults stay relative to the recipe.
+resolve_given() {
+  local name
+  for name in "$@"; do
+    case " $given_options " in *" $name "*) printf -v "$name" %s "$(absolute "${!name}")" ;; esac
+  done
+}
+
 # begin_stage NUMBER WHAT: whether the stage is wanted; says so.
 begin_stage() {
   [ "$stage" -le "$1" ] && [ "$1" -le "$stop_stage" ] || return 1

@@ -1,0 +1,1 @@
+../../wsj/local/decode.sh

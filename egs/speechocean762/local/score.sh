@@ -1,0 +1,1 @@
+../../wsj/local/score.sh

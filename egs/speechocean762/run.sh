@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# shellcheck source-path=SCRIPTDIR
+# Phone recognition through a vector-quantised bottleneck on speechocean762, which anyone can get (OpenSLR 101):
+# the paper's WSJ experiment (section IV-A) on free speech.
+set -euo pipefail
+caller=$PWD
+invocation="egs/speechocean762/run.sh$(printf ' %q' "$@")"
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+options="stage stop_stage data kaldi_exp train_config variants seeds expdir datadir dumpdir nj ngpu max_bad
+  max_unaligned feature_backend train_options tag results_name"
+stage=0 stop_stage=6
+data='' kaldi_exp=''
+train_config=conf/base.yaml variants=bn_reest_lr seeds=1 train_options='' tag=''
+expdir=exp datadir=data dumpdir=dump results_name=''
+nj=2 ngpu=0 max_bad=0.05 max_unaligned=0.15 feature_backend=kaldi
+usage='usage: egs/speechocean762/run.sh [--data DIR] [--kaldi_exp DIR] [--stage N] [--stop_stage N] [OPTION VALUE ...]
+
+stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 scoring, 6 report
+
+--data DIR          speechocean762 as OpenSLR 101 ships it, or as Kaldi data directories train/ and dev/ with a
+                    lexicon.txt; without it the corpus is downloaded (520 MB)
+--kaldi_exp DIR     a folder with tri3b_ali_*; without it phones are aligned with pocketsphinx
+--variants LIST     rows of the paper'"'"'s Table I: none vanilla bn bn_lr bn_ema bn_reest bn_reest_lr, or all
+--seeds LIST        "1 2 3"
+--train_config LIST files read before conf/train_<variant>.yaml; conf/base.yaml is the size for two cores,
+                    "conf/base.yaml conf/large.yaml" the authors'"'"' size for a GPU
+--train_options STR more options for vqbn-train, such as "--vq_codebook_size 512"; --tag names such runs ("K512")
+--expdir, --datadir, --dumpdir   where runs, data directories and features go: exp, data, dump
+--results_name NAME the folder under results/ that keeps finished runs; by default the training set'"'"'s size and aligner
+--nj N              processes, and runs trained at a time: 2        --ngpu N  GPUs for a training: 0
+--max_bad X, --max_unaligned X   the share of utterances that may be unusable (0.05) or unaligned (0.15)
+--feature_backend   kaldi (kaldi-native-fbank) or torchaudio'
+. ../../utils/parse_options.sh
+. ./path.sh
+. ./cmd.sh
+. ../../utils/speech.sh
+data=$(absolute "$data") kaldi_exp=$(absolute "$kaldi_exp")
+resolve_given expdir datadir dumpdir
+train_set=train eval_sets=dev
+expand_variants
+use_environment recipes
+
+if begin_stage 0 "data preparation: ${data:-OpenSLR 101} to $datadir/"; then
+  if [ -n "$data" ]; then
+    vqbn-prepare-speechocean762 --corpus "$data" --out "$datadir" --max_bad "$max_bad"
+  else
+    vqbn-prepare-speechocean762 --download downloads --out "$datadir" --max_bad "$max_bad"
+  fi
+  end_stage "wrote $datadir/$train_set, $datadir/$eval_sets"
+fi
+
+if begin_stage 1 "alignments: ${kaldi_exp:-pocketsphinx} to $datadir/*/phones.ctm"; then
+  import_alignments --lexicon "$datadir/lexicon.txt"
+  end_stage "wrote $datadir/*/phones.ctm"
+fi
+
+if begin_stage 2 "features, and the join with the alignments, to $dumpdir/"; then
+  make_features
+  end_stage "wrote $dumpdir/; the joined counts are in $dumpdir/report.txt"
+fi
+
+# Results are kept apart by what they were made from: how many training utterances, and whose alignments.
+utterances=$(wc -l 2>/dev/null <"$datadir/$train_set/utt2spk" || echo 0)
+aligner=$(cat "$datadir/alignment_source" 2>/dev/null || echo unknown)
+results=$PWD/results/${results_name:-$((utterances))utt-$aligner}
+data_label="speechocean762, $((utterances)) training utterances, $aligner alignments"
+
+if begin_stage 3 "training: $variants, seeds $seeds, in $expdir/"; then
+  for_each_run train_run
+  end_stage
+fi
+
+if begin_stage 4 "decoding whole utterances of $eval_sets"; then
+  for_each_run decode_run
+  end_stage "wrote $expdir/*/decode_*/"
+fi
+
+if begin_stage 5 "scoring: PER, codebook use, unit quality"; then
+  for_each_run score_run
+  end_stage "wrote $expdir/*/scores.json and $results/"
+fi
+
+if begin_stage 6 "report: RESULTS.md and figures"; then
+  vqbn-report --results results --out RESULTS.md
+  end_stage "wrote RESULTS.md"
+fi

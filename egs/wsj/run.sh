@@ -1,0 +1,129 @@
+#!/usr/bin/env bash
+# shellcheck source-path=SCRIPTDIR
+# Phone recognition through a vector-quantised bottleneck on the Wall Street Journal corpus (section IV-A of the paper),
+# or, with --data mini, on a small corpus that is made on the spot and needs no licence.
+set -euo pipefail
+caller=$PWD
+invocation="egs/wsj/run.sh$(printf ' %q' "$@")"
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+options="stage stop_stage data kaldi_exp train_config variants seeds expdir datadir dumpdir nj ngpu max_bad
+  max_unaligned feature_backend train_options tag results_name mini_utterances"
+stage=0 stop_stage=6
+data='' kaldi_exp=''
+train_config='' variants=bn_reest_lr seeds=1 train_options='' tag=''
+expdir='' datadir='' dumpdir='' results_name='' mini_utterances=360
+nj=2 ngpu=0 max_bad=0.05 max_unaligned=0.15 feature_backend=kaldi
+usage='usage: egs/wsj/run.sh --data mini|DIR [--kaldi_exp DIR] [--stage N] [--stop_stage N] [OPTION VALUE ...]
+
+stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 scoring, 6 report
+
+--data mini         a small corpus, spoken by espeak-ng, made on the spot: shows that the pipeline works
+--data DIR          a folder with the Kaldi data directories train_si284, test_dev93 and test_eval92, as Kaldi'"'"'s
+                    egs/wsj/s5/data has them, whose wav.scp names audio files (wav or flac)
+--kaldi_exp DIR     a folder with tri3b_ali_*; without it phones are aligned with pocketsphinx
+--variants LIST     rows of the paper'"'"'s Table I: none vanilla bn bn_lr bn_ema bn_reest bn_reest_lr, or all
+--seeds LIST        "1 2 3"
+--train_config LIST files read before conf/train_<variant>.yaml: conf/base.yaml is the authors'"'"' size for a GPU,
+                    "conf/base.yaml conf/small.yaml" one for two cores, and --data mini takes
+                    "conf/base.yaml conf/mini.yaml"
+--train_options STR more options for vqbn-train, such as "--vq_codebook_size 512"; --tag names such runs ("K512")
+--expdir, --datadir, --dumpdir   where runs, data directories and features go: exp, data, dump;
+                    with --data mini exp/mini and the folders data and dump in it
+--results_name NAME the folder under results/ that keeps finished runs; by default the training set'"'"'s size and aligner
+--nj N              processes, and runs trained at a time: 2        --ngpu N  GPUs for a training: 0
+--max_bad X, --max_unaligned X   the share of utterances that may be unusable (0.05) or unaligned (0.15)
+--feature_backend   kaldi (kaldi-native-fbank) or torchaudio
+--mini_utterances N how many utterances the mini corpus has: 360'
+. ../../utils/parse_options.sh
+. ./path.sh
+. ./cmd.sh
+. ../../utils/speech.sh
+# A later stage goes on with what an earlier call prepared.
+if [ -z "$data" ] && [ "$stage" -ge 2 ]; then
+  if [ -d data/train_si284 ]; then data=data; elif [ -d exp/mini/data/train ]; then data=mini; fi
+fi
+[ -n "$data" ] || fail "--data is missing. WSJ is licensed (LDC93S6, LDC94S13): give --data DIR, a folder with its Kaldi \
+data directories; or try --data mini, a small corpus made on the spot; or egs/speechocean762/run.sh, free speech"
+case $data in
+  mini)
+    train_set=train eval_sets=dev extras=recipes,mini
+    : "${train_config:=conf/base.yaml conf/mini.yaml}" "${expdir:=exp/mini}"
+    : "${datadir:=$expdir/data}" "${dumpdir:=$expdir/dump}"
+    ;;
+  *)
+    train_set=train_si284 eval_sets="test_dev93 test_eval92" extras=recipes
+    : "${train_config:=conf/base.yaml}" "${expdir:=exp}" "${datadir:=data}" "${dumpdir:=dump}"
+    data=$(absolute "$data") kaldi_exp=$(absolute "$kaldi_exp")
+    ;;
+esac
+resolve_given expdir datadir dumpdir
+expand_variants
+use_environment "$extras"
+
+if begin_stage 0 "data preparation: $data to $datadir/"; then
+  if [ "$data" = mini ]; then
+    vqbn-make-mini-speech --out "$datadir" --utterances "$mini_utterances" --nj "$nj"
+  else
+    for set in $train_set $eval_sets; do
+      vqbn-validate-data-dir "$data/$set"
+      mkdir -p "$datadir/$set"
+      for file in wav.scp text utt2spk spk2utt spk2gender; do
+        [ ! -f "$data/$set/$file" ] || cp "$data/$set/$file" "$datadir/$set/$file"
+      done
+    done
+  fi
+  end_stage "wrote $(echo "$train_set $eval_sets" | sed "s|[^ ]*|$datadir/&|g")"
+fi
+
+if begin_stage 1 "alignments, to $datadir/*/phones.ctm"; then
+  if [ "$data" = mini ]; then
+    for set in $train_set $eval_sets; do
+      vqbn-import-alignments --ctm "$datadir/$set/true_phones.ctm" --set "$datadir/$set"
+    done
+    echo espeak-ng >"$datadir/alignment_source"
+  else
+    # shellcheck disable=SC2119
+    import_alignments
+  fi
+  end_stage "wrote $datadir/*/phones.ctm"
+fi
+
+if begin_stage 2 "features, and the join with the alignments, to $dumpdir/"; then
+  make_features
+  end_stage "wrote $dumpdir/; the joined counts are in $dumpdir/report.txt"
+fi
+
+# Results are kept apart by what they were made from: how many training utterances, and whose alignments.
+utterances=$(wc -l 2>/dev/null <"$datadir/$train_set/utt2spk" || echo 0)
+aligner=$(cat "$datadir/alignment_source" 2>/dev/null || echo unknown)
+results=$PWD/results/${results_name:-$((utterances))utt-$aligner}
+data_label="WSJ, $((utterances)) training utterances, $aligner alignments"
+if [ "$data" = mini ]; then
+  results=''
+  data_label="mini speech corpus (espeak-ng), $((utterances)) training utterances"
+fi
+
+if begin_stage 3 "training: $variants, seeds $seeds, in $expdir/"; then
+  for_each_run train_run
+  end_stage
+fi
+
+if begin_stage 4 "decoding whole utterances of $eval_sets"; then
+  for_each_run decode_run
+  end_stage "wrote $expdir/*/decode_*/"
+fi
+
+if begin_stage 5 "scoring: PER, codebook use, unit quality"; then
+  for_each_run score_run
+  end_stage "wrote $expdir/*/scores.json${results:+ and $results/}"
+fi
+
+if begin_stage 6 "report: RESULTS.md and figures"; then
+  if [ "$data" = mini ]; then
+    vqbn-report --expdir "$expdir" --data_label "$data_label" --out "$expdir/RESULTS.md"
+  else
+    vqbn-report --results results --out RESULTS.md
+  fi
+  end_stage
+fi

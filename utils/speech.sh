@@ -1,0 +1,51 @@
+# shellcheck shell=bash disable=SC2154
+# Sourced by the speech recipes: stages 1 to 6, which differ between corpora only in their sets and files.
+
+# set_options: `--set DIR` for each set of the corpus.
+set_options() {
+  local set
+  for set in $train_set $eval_sets; do printf -- '--set\n%s\n' "$datadir/$set"; done
+}
+
+# import_alignments [ALIGNER_OPTION ...]: stage 1, from Kaldi's folder, else with an aligner that pip installs.
+import_alignments() {
+  local sets
+  mapfile -t sets < <(set_options)
+  if [ -n "$kaldi_exp" ]; then
+    vqbn-import-alignments --kaldi_exp "$kaldi_exp" "${sets[@]}" --max_bad "$max_bad"
+    echo kaldi >"$datadir/alignment_source"
+  else
+    log "no --kaldi_exp: aligning phones with pocketsphinx (the paper uses Kaldi's tri3b; results are labelled so)"
+    use_environment recipes,align
+    vqbn-align "${sets[@]}" --nj "$nj" --max_bad "$max_bad" --max_unaligned "$max_unaligned" "$@"
+    echo pocketsphinx >"$datadir/alignment_source"
+  fi
+}
+
+# make_features: stage 2, features, CMVN, and the join with the alignments.
+make_features() {
+  local sets
+  mapfile -t sets < <(set_options | sed 's/^--set$/--data/')
+  vqbn-make-features "${sets[@]}" --train_set "$train_set" --out "$dumpdir" --nj "$nj" --max_bad "$max_bad" \
+    --feature_backend "$feature_backend"
+}
+
+run_name() { echo "$1${tag:+-$tag}_seed$2"; }
+
+# train_run VARIANT SEED: stage 3; goes on from the last checkpoint, and does nothing if the run is finished.
+train_run() {
+  local configs=() config
+  for config in $train_config "conf/train_$1.yaml"; do configs+=(--config "$config"); done
+  # shellcheck disable=SC2086
+  "$train_cmd" "$expdir/$(run_name "$1" "$2")/job.log" vqbn-train "${configs[@]}" --dump "$dumpdir" \
+    --train_set "$train_set" --dev_set "${eval_sets%% *}" --expdir "$expdir/$(run_name "$1" "$2")" --seed "$2" \
+    --ngpu "$ngpu" $train_options
+}
+
+# decode_run VARIANT SEED: stage 4. score_run VARIANT SEED: stage 5.
+decode_run() { local/decode.sh --expdir "$expdir/$(run_name "$1" "$2")" --dumpdir "$dumpdir" --sets "$eval_sets"; }
+
+score_run() {
+  local/score.sh --expdir "$expdir/$(run_name "$1" "$2")" --dumpdir "$dumpdir" --sets "$eval_sets" \
+    --results "$results" --data_label "$data_label" --command "$invocation"
+}
