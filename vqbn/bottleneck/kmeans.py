@@ -1,0 +1,272 @@
+"""K-means clustering: seeding and Lloyd's algorithm."""
+
+import math
+import warnings
+
+import torch
+
+from vqbn.bottleneck.lookup import nearest_codes
+
+SEEDINGS = ("k-means||", "k-means++", "random")
+_ROUNDS = 5
+_CHUNK = 1 << 15
+
+
+def kmeans(
+    x: torch.Tensor,
+    k: int,
+    weights: torch.Tensor | None = None,
+    init: str | torch.Tensor = "k-means||",
+    iterations: int = 20,
+    generator: torch.Generator | None = None,
+) -> torch.Tensor:
+    """Cluster vectors with Lloyd's algorithm.
+
+    It ends early when no vector changes its cluster. A cluster that loses all its vectors is moved to the vector
+    with the largest error. The result depends on the generator, not on the number of threads; `x` isn't changed.
+
+    Args:
+        x: vectors, float (N, D), all finite.
+        k: the number of clusters, at most N.
+        weights: float (N,), not negative: a weight of 2 counts as two equal vectors, 0 as none. 1 by default.
+        init: "k-means||" (Bahmani et al. 2012: five rounds of oversampling, then a weighted k-means++ over what they
+            chose), "k-means++" (greedy, with 2 + ln k trials per centroid, as scikit-learn does), "random" (rows
+            drawn without replacement), or the first centroids themselves, (k, D).
+        iterations: at most so many; 0 gives the seeding.
+        generator: a CPU generator; one of its own, seeded with 0, by default.
+
+    Returns:
+        Centroids, (k, D), on the device of `x`, float64 if `x` is, else float32. Two may be equal if fewer than k
+        vectors differ; a warning says so.
+
+    Raises:
+        TypeError: `x` isn't of a floating-point type.
+        ValueError: a shape doesn't fit, a value isn't finite, a weight is negative, `init` is unknown, or fewer
+            than k vectors have a positive weight.
+    """
+    x, weights = _checked(x, weights)
+    if not (isinstance(k, int) and k >= 1):
+        raise ValueError(f"k must be a positive integer, not {k!r}")
+    if isinstance(init, str) and init not in SEEDINGS:
+        raise ValueError(f"init must be one of {', '.join(SEEDINGS)} or a tensor of centroids, not {init!r}")
+    if isinstance(init, torch.Tensor) and tuple(init.shape) != (k, x.shape[1]):
+        raise ValueError(f"init must have the shape {(k, x.shape[1])}, not {tuple(init.shape)}")
+    if isinstance(init, torch.Tensor) and not bool(init.isfinite().all()):
+        raise ValueError("init has non-finite values")
+    if weights is not None and not bool((weights > 0).all()):
+        x, weights = x[weights > 0], weights[weights > 0]
+    if len(x) < k:
+        raise ValueError(f"{k} clusters need at least as many vectors, with positive weights; there are {len(x)}")
+    if generator is None:
+        generator = torch.Generator().manual_seed(0)
+
+    offset = x.double().mean(0)
+    vectors = (x - offset).float()
+    with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+        if isinstance(init, torch.Tensor):
+            centroids = (init.to(x.device) - offset).float()
+        elif init == "random":
+            centroids = _random_rows(vectors, k, weights, generator)
+        elif init == "k-means++":
+            centroids = _plus_plus(vectors, k, weights, 2 + int(math.log(k)), generator)
+        else:
+            centroids = _parallel_plus_plus(vectors, k, weights, generator)
+        centroids = _lloyd(vectors, centroids, weights, iterations)
+    if len(centroids.unique(dim=0)) < k:
+        warnings.warn(f"fewer than {k} of the {len(x)} vectors differ: some centroids are equal", stacklevel=2)
+    return (centroids + offset).to(torch.float64 if x.dtype == torch.float64 else torch.float32)
+
+
+def kmeans_inertia(
+    x: torch.Tensor, centroids: torch.Tensor, weights: torch.Tensor | None = None
+) -> tuple[float, torch.Tensor]:
+    """How well centroids stand for vectors.
+
+    Args:
+        x: vectors, float (N, D), all finite.
+        centroids: (k, D).
+        weights: float (N,), not negative. 1 by default.
+
+    Returns:
+        inertia: the weighted sum over vectors of the squared distance to the nearest centroid.
+        counts: float64 (k,), the weight of the vectors nearest to each centroid.
+    """
+    x, weights = _checked(x, weights)
+    with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+        indices = nearest_codes(x, centroids)
+        _, counts = _cluster_sums(x[:, :0], indices, len(centroids), weights)
+        return _squared_errors(x, centroids, indices, weights).sum().item(), counts
+
+
+def _checked(x: torch.Tensor, weights: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+    if not x.is_floating_point():
+        raise TypeError(f"vectors must be a floating-point tensor, not {x.dtype}")
+    if x.dim() != 2:
+        raise ValueError(f"vectors must have the shape (N, D), not {tuple(x.shape)}")
+    if not bool(x.isfinite().all()):
+        raise ValueError("vectors have non-finite values")
+    if weights is None:
+        return x.detach(), None
+    if tuple(weights.shape) != (len(x),):
+        raise ValueError(f"weights must have the shape ({len(x)},), one per vector, not {tuple(weights.shape)}")
+    if not bool((weights.isfinite() & (weights >= 0)).all()):
+        raise ValueError("weights must be finite and not negative")
+    return x.detach(), weights.detach().to(x.device, torch.float64)
+
+
+def _squared_errors(
+    x: torch.Tensor, centroids: torch.Tensor, indices: torch.Tensor, weights: torch.Tensor | None
+) -> torch.Tensor:
+    """Weighted squared distance of every vector to the centroid that it was given, float64 (N,)."""
+    errors = torch.cat(
+        [
+            (rows.to(centroids.dtype) - centroids[given]).double().square().sum(1)
+            for rows, given in zip(x.split(_CHUNK), indices.split(_CHUNK), strict=True)
+        ]
+    )
+    return errors if weights is None else errors * weights
+
+
+def _cluster_sums(
+    x: torch.Tensor, indices: torch.Tensor, k: int, weights: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weighted sum, float64 (k, D), and weight, float64 (k,), of each cluster's vectors, in the vectors' order."""
+    if weights is None:
+        counts = torch.bincount(indices, minlength=k).double()
+    else:
+        counts = _add_rows(torch.zeros(k, 1, dtype=torch.float64, device=x.device), indices, weights[:, None])[:, 0]
+    sums = torch.zeros(k, x.shape[1], dtype=torch.float64, device=x.device)
+    for start in range(0, len(x), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        values = x[rows].double()
+        _add_rows(sums, indices[rows], values if weights is None else values * weights[rows, None])
+    return sums, counts
+
+
+def _add_rows(sums: torch.Tensor, indices: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    if sums.device.type == "cpu":
+        return sums.index_add_(0, indices, rows)
+    # index_add_ adds in any order on a GPU; this sorts first, so that the result is always the same.
+    return sums.index_put_((indices,), rows, accumulate=True)
+
+
+def _lloyd(x: torch.Tensor, centroids: torch.Tensor, weights: torch.Tensor | None, iterations: int) -> torch.Tensor:
+    """Lloyd's algorithm on centred float32 vectors; weights are positive."""
+    k = len(centroids)
+    before = None
+    for _ in range(iterations):
+        indices = nearest_codes(x, centroids)
+        if before is not None and torch.equal(indices, before):
+            break
+        before = indices
+        sums, counts = _cluster_sums(x, indices, k, weights)
+        if not bool((counts > 0).all()):
+            _relocate(x, centroids, indices, weights, sums, counts)
+        centroids = torch.where(counts[:, None] > 0, sums / counts[:, None], centroids).float()
+    return centroids
+
+
+def _relocate(
+    x: torch.Tensor,
+    centroids: torch.Tensor,
+    indices: torch.Tensor,
+    weights: torch.Tensor | None,
+    sums: torch.Tensor,
+    counts: torch.Tensor,
+) -> None:
+    """Give each empty cluster the vector with the largest error, in place: `sums` and `counts` change.
+
+    The vector leaves its own cluster. Where too few vectors have an error, the rest of the clusters stay empty.
+    """
+    errors = _squared_errors(x, centroids, indices, None)
+    # The only vector of a cluster is its centroid, or will be.
+    errors[torch.bincount(indices, minlength=len(centroids))[indices] == 1] = 0
+    empty = (counts == 0).nonzero()[:, 0]
+    largest, farthest = errors.topk(min(len(empty), len(errors)))
+    farthest = farthest[largest > 0]
+    empty = empty[: len(farthest)]
+    moved = torch.ones_like(errors[farthest]) if weights is None else weights[farthest]
+    vectors = x[farthest].double() * moved[:, None]
+    _add_rows(sums, indices[farthest], -vectors)
+    _add_rows(counts[:, None], indices[farthest], -moved[:, None])
+    sums[empty] = vectors
+    counts[empty] = moved
+
+
+def _draw(cumulative: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    """Indices drawn in proportion to what `cumulative` (N,) sums up, one for each of `uniform` in [0, 1)."""
+    # Where rounding lifts the product to the total, the last index would be one too far.
+    return torch.searchsorted(cumulative, uniform * cumulative[-1], right=True).clamp(max=len(cumulative) - 1)
+
+
+def _random_rows(x: torch.Tensor, k: int, weights: torch.Tensor | None, generator: torch.Generator) -> torch.Tensor:
+    """k rows without replacement, each drawn in proportion to its weight among those left."""
+    arrivals = torch.empty(len(x), dtype=torch.float64).exponential_(generator=generator).to(x.device)
+    if weights is not None:
+        arrivals = arrivals / weights
+    return x[arrivals.topk(k, largest=False).indices]
+
+
+def _plus_plus(
+    x: torch.Tensor, k: int, weights: torch.Tensor | None, trials: int, generator: torch.Generator
+) -> torch.Tensor:
+    """K-means++ (Arthur and Vassilvitskii 2007); of `trials` draws for a centroid the one that helps most is taken."""
+    uniform = torch.rand(k, trials, dtype=torch.float64, generator=generator).to(x.device)
+    weights = torch.ones(len(x), dtype=torch.float64, device=x.device) if weights is None else weights
+    norms = x.square().sum(1)
+    chosen = torch.empty(k, dtype=torch.int64, device=x.device)
+    free = weights.clone()
+    errors = None
+    for i in range(k):
+        potential = weights if errors is None else weights * errors
+        cumulative = potential.cumsum(0)
+        if errors is not None and not bool(cumulative[-1] > 0):
+            # All vectors are centroids already: the rest are repetitions.
+            cumulative = free.cumsum(0)
+        candidates = _draw(cumulative, uniform[i] if i else uniform[0, :1])
+        distances = torch.addmm(norms, x[candidates], x.t(), alpha=-2).add_(norms[candidates, None]).clamp_(min=0)
+        if errors is not None:
+            distances = torch.minimum(distances, errors)
+        best = 0 if len(candidates) == 1 else (distances @ weights.float()).argmin()
+        errors = distances[best]
+        chosen[i] = candidates[best]
+        errors[chosen[i]] = 0
+        free[chosen[i]] = 0
+    return x[chosen]
+
+
+def _parallel_plus_plus(
+    x: torch.Tensor, k: int, weights: torch.Tensor | None, generator: torch.Generator
+) -> torch.Tensor:
+    """K-means|| (Bahmani et al. 2012): each round takes about k vectors at once, in proportion to their errors.
+
+    A weighted k-means++ then picks k of these candidates, each weighted by the vectors nearest to it.
+    """
+    weights_or_ones = torch.ones(len(x), dtype=torch.float64, device=x.device) if weights is None else weights
+    uniform = torch.rand(len(x), _ROUNDS, dtype=torch.float64, generator=generator).to(x.device)
+    first = _draw(weights_or_ones.cumsum(0), torch.rand(1, dtype=torch.float64, generator=generator).to(x.device))
+    candidates = first
+    nearest = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+    errors = _squared_errors(x, x[first], nearest, None)
+    for r in range(_ROUNDS):
+        potential = weights_or_ones * errors
+        total = potential.sum()
+        if not bool(total > 0):
+            break
+        new = (uniform[:, r] * total < k * potential).nonzero()[:, 0]
+        if len(new) == 0:
+            continue
+        found = nearest_codes(x, x[new])
+        closer = _squared_errors(x, x[new], found, None)
+        nearest = torch.where(closer < errors, found + len(candidates), nearest)
+        errors = torch.minimum(closer, errors)
+        candidates = torch.cat([candidates, new])
+    if len(candidates) < k:
+        left = torch.ones(len(x), dtype=torch.bool, device=x.device)
+        left[candidates] = False
+        left = left.nonzero()[:, 0]
+        order = torch.rand(len(left), dtype=torch.float64, generator=generator).to(x.device).argsort()
+        candidates = torch.cat([candidates, left[order[: k - len(candidates)]]])
+        nearest = nearest_codes(x, x[candidates])
+    _, masses = _cluster_sums(x[:, :0], nearest, len(candidates), weights)
+    return _plus_plus(x[candidates], k, masses, 1, generator)
