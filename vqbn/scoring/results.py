@@ -1,0 +1,218 @@
+"""Results files: what stays of a finished run, tracked in git, enough to make the report without `exp/`.
+
+`results/<data>/<name>_seed<N>.json` holds one `Result`. A run is done when a file with its configuration's hash is
+there. Files are checked when they are read, so that a damaged or foreign one is named and doesn't end up in a table.
+"""
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from vqbn.errors import InputError
+from vqbn.files import write_text
+
+FORMAT = "vqbn result 1"
+
+SCORES = (
+    "per",
+    "per_nosil",
+    "substitutions",
+    "deletions",
+    "insertions",
+    "reference_length",
+    "reconstruction_bpd",
+    "uniform_nelbo",
+    "unigram_nelbo",
+    "perplexity",
+    "perplexity_nosil",
+    "used_codes",
+    "codes_seen",
+    "codebook_size",
+    "phone_purity",
+    "pnmi",
+    "bits_per_second",
+)
+
+SPEAKER = ("edits", "reference_length", "edits_nosil", "reference_length_nosil")
+
+
+@dataclass(frozen=True)
+class Result:
+    """One finished run.
+
+    Attributes:
+        name: the variant, plus each key changed from its files (`bn_reest_lr-K512`).
+        variant: the configuration file's variant, a row of the paper's table.
+        seed: the training's seed.
+        data: what it was trained and scored on, in words, the label of its rows.
+        command: the command line that trained it.
+        commit: the git commit of the code that trained it.
+        config_hash: the hash of the settings that decide the result.
+        config: those settings.
+        update: the update whose model was decoded.
+        checkpoint: which one that is: `best`, `last` or a file's name.
+        scores: set → score → number; only the keys of `SCORES` that apply.
+        speakers: set → speaker → counts of tokens, the keys of `SPEAKER`.
+        usage: set → (num_codebooks, K) counts of each code; no sets for a run without codes.
+        curve: one object per evaluation during training: `update`, `dev_per`, `perplexity`, `codeword_norm`, ...
+    """
+
+    name: str
+    variant: str
+    seed: int
+    data: str
+    command: str
+    commit: str
+    config_hash: str
+    config: dict
+    update: int
+    checkpoint: str
+    scores: dict[str, dict[str, float]]
+    speakers: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
+    usage: dict[str, list[list[int]]] = field(default_factory=dict)
+    curve: list[dict] = field(default_factory=list)
+
+    @property
+    def filename(self) -> str:
+        return f"{self.name}_seed{self.seed}.json"
+
+
+def write_result(folder: str | os.PathLike, result: Result) -> Path:
+    """Write `folder/<name>_seed<N>.json`, whole or not at all; an older file of that name is replaced.
+
+    Raises:
+        InputError: `result` breaks the schema (a score that is not a number, say).
+        OSError: the file can't be written.
+    """
+    path = Path(folder) / result.filename
+    content = {"format": FORMAT, **asdict(result)}
+    check(content, path)
+    write_text(path, lay_out(content))
+    return path
+
+
+def read_result(path: str | os.PathLike) -> Result:
+    """Read one results file.
+
+    Raises:
+        InputError: it is not JSON, not a results file, breaks the schema, or its name is not its run's.
+        OSError: it can't be read.
+    """
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda name: refuse(path, name))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: not a results file: {error}; restore it, or remove it and score again") from None
+    check(content, path)
+    result = Result(**{f.name: content[f.name] for f in fields(Result)})
+    if path.name != result.filename:
+        raise InputError(
+            f"{path}: holds the run {result.filename.removesuffix('.json')!r}, expected the file to be named "
+            f"{result.filename!r}; rename it, or remove it if it is a copy"
+        )
+    return result
+
+
+def read_results(folder: str | os.PathLike) -> list[Result]:
+    """Read every results file of a folder, sorted by name and seed.
+
+    Raises:
+        InputError: the folder is not there or a file in it is no results file.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; expected results files (<name>_seed<N>.json)")
+    return sorted(map(read_result, folder.glob("*.json")), key=lambda result: (result.name, result.seed))
+
+
+def find_result(folder: str | os.PathLike, config_hash: str) -> Path | None:
+    """The file of the finished run with this configuration, or None; None too where there is no such folder."""
+    if not Path(folder).is_dir():
+        return None
+    for result in read_results(folder):
+        if result.config_hash == config_hash:
+            return Path(folder) / result.filename
+    return None
+
+
+def check(content: object, path: Path) -> None:
+    """Raise InputError, naming the file and the key, unless `content` is a results file's."""
+
+    def expect(holds: bool, key: str, found: object, expected: str) -> None:
+        if not holds:
+            text = repr(found)
+            text = text if len(text) <= 60 else text[:57] + "..."
+            raise InputError(
+                f"{path}: key {key!r}: found {text}, expected {expected}; restore the file, or score the run again"
+            )
+
+    def each(value: object, key: str, check_item: Callable[[object, str], None]) -> None:
+        expect(isinstance(value, dict), key, value, "an object")
+        for name, item in value.items():
+            check_item(item, f"{key}.{name}")
+
+    def is_number(value: object) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+    def is_count(value: object) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+    def check_score(value: object, key: str) -> None:
+        expect(key.rsplit(".", 1)[1] in SCORES, key, value, f"one of the keys {', '.join(SCORES)}")
+        expect(is_number(value), key, value, "a finite number")
+
+    def check_speaker(value: object, key: str) -> None:
+        expect(isinstance(value, dict) and set(value) == set(SPEAKER), key, value, f"the keys {', '.join(SPEAKER)}")
+        each(value, key, lambda count, name: expect(is_count(count), name, count, "a count"))
+
+    def check_usage(value: object, key: str) -> None:
+        expect(isinstance(value, list) and value != [], key, value, "a list of counts for each codebook")
+        for i, row in enumerate(value):
+            holds = isinstance(row, list) and all(map(is_count, row)) and len(row) == len(value[0])
+            expect(holds, f"{key}.{i}", row, "counts, as many for each codebook")
+
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        found = content.get("format") if isinstance(content, dict) else type(content).__name__
+        raise InputError(f"{path}: not a results file: found format {found!r}, expected {FORMAT!r}; move it elsewhere")
+    for key in (f.name for f in fields(Result)):
+        expect(key in content, key, "nothing", "it in a results file")
+    for key in content.keys() - {f.name for f in fields(Result)} - {"format"}:
+        expect(False, key, content[key], "no such key")
+    for key in ("name", "variant", "data", "command", "commit", "config_hash", "checkpoint"):
+        expect(isinstance(content[key], str) and content[key] != "", key, content[key], "text")
+    for key in ("seed", "update"):
+        expect(is_count(content[key]), key, content[key], "a whole number from 0")
+    expect(isinstance(content["config"], dict), "config", content["config"], "an object")
+    each(content["scores"], "scores", lambda scores, key: each(scores, key, check_score))
+    expect(content["scores"] != {}, "scores", content["scores"], "the scores of at least one set")
+    each(content["speakers"], "speakers", lambda speakers, key: each(speakers, key, check_speaker))
+    each(content["usage"], "usage", check_usage)
+    expect(isinstance(content["curve"], list), "curve", content["curve"], "a list of evaluations")
+    for i, point in enumerate(content["curve"]):
+        holds = isinstance(point, dict) and is_count(point.get("update"))
+        expect(holds, f"curve.{i}", point, "an object with a whole number 'update'")
+        for key, value in point.items():
+            expect(value is None or is_number(value), f"curve.{i}.{key}", value, "a finite number or null")
+
+
+def refuse(path: Path, name: str) -> None:
+    """Called for the constants that Python's JSON reader takes and JSON does not have."""
+    raise InputError(f"{path}: not a results file: holds {name}, expected finite numbers; remove it and score again")
+
+
+def lay_out(content: Mapping) -> str:
+    """`content` as JSON with one line per item of the second level, so that differences between files stay readable."""
+    parts = []
+    for key, value in content.items():
+        if isinstance(value, dict) and value:
+            inner = ",\n".join(f"  {json.dumps(k)}: {json.dumps(v, allow_nan=False)}" for k, v in value.items())
+            parts.append(f" {json.dumps(key)}: {{\n{inner}\n }}")
+        elif isinstance(value, list) and value:
+            inner = ",\n".join(f"  {json.dumps(item, allow_nan=False)}" for item in value)
+            parts.append(f" {json.dumps(key)}: [\n{inner}\n ]")
+        else:
+            parts.append(f" {json.dumps(key)}: {json.dumps(value, allow_nan=False)}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
