@@ -13,3 +13,40 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("VQBN_TEST_DATA does not name a folder with the real test data")
     return Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def speech_dump(tmp_path_factory) -> Path:
+    """What stage 2 leaves, for synthetic speech that a model can learn in a few dozen updates.
+
+    Sets train (24 utterances) and dev (6): four phones, each a bump at its own place in the spectrum, 20 mel bins and
+    energy. Read-only: tests that damage it copy it first.
+    """
+    import numpy as np
+
+    from vqbn.data.tokens import Tokens
+    from vqbn.kaldi.archive import write_archive
+    from vqbn.kaldi.cmvn import accumulate, write_cmvn
+    from vqbn.kaldi.deltas import add_deltas
+
+    folder = tmp_path_factory.mktemp("dump")
+    rng = np.random.default_rng(0)
+    tokens = Tokens(["<blank>", "AA", "IY", "S", "SIL"])
+    tokens.write(folder / "tokens.txt")
+    bins = np.arange(21)
+    shapes = np.stack([3 * np.exp(-((bins - 5 * token) ** 2) / 8) for token in range(len(tokens))])
+    for name, count in (("train", 24), ("dev", 6)):
+        features, phones = {}, {}
+        for number in range(count):
+            pairs = np.stack([rng.integers(1, 5, 9), rng.integers(6, 14, 9)], axis=1).astype(np.int32)
+            means = np.repeat(shapes[pairs[:, 0]], pairs[:, 1], axis=0)
+            features[f"{name}-{number:02d}"] = (means + rng.normal(0, 0.3, means.shape)).astype(np.float32)
+            phones[f"{name}-{number:02d}"] = pairs.ravel()
+        write_archive(folder / name, "feats", features)
+        write_archive(folder / name, "phones", phones)
+        lines = {utt: (f"{utt} speaker{utt[-1]}\n", f"{utt} {len(x)}\n") for utt, x in features.items()}
+        (folder / name / "utt2spk").write_text("".join(line for line, _ in lines.values()))
+        (folder / name / "utt2num_frames").write_text("".join(line for _, line in lines.values()))
+        if name == "train":
+            write_cmvn(folder / "cmvn.ark", accumulate(add_deltas(x) for x in features.values()))
+    return folder

@@ -1,0 +1,136 @@
+"""Training batches of short chunks, in an order that any update number restores."""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
+
+from vqbn.data.speech import SpeechDataset
+
+
+class Batch(NamedTuple):
+    """Padded items.
+
+    Attributes:
+        features: (batch, time, height, channels) float32, zeros after each item's end.
+        lengths: (batch,) int64 valid frames.
+        targets: (batch, tokens) int64, zeros after each item's end.
+        target_lengths: (batch,) int64.
+    """
+
+    features: Tensor
+    lengths: Tensor
+    targets: Tensor
+    target_lengths: Tensor
+
+
+def collate(items: Sequence[tuple[np.ndarray, np.ndarray]], frames: int | None = None) -> Batch:
+    """Pad items of (features (n, height, channels), targets (m,)).
+
+    Args:
+        items: one or more.
+        frames: pad to this many frames; None: to the longest item.
+    """
+    lengths = [len(features) for features, _ in items]
+    tokens = [len(targets) for _, targets in items]
+    features = np.zeros((len(items), frames or max(lengths), *items[0][0].shape[1:]), dtype=np.float32)
+    targets = np.zeros((len(items), max(tokens)), dtype=np.int64)
+    for row, (x, y) in enumerate(items):
+        features[row, : len(x)] = x
+        targets[row, : len(y)] = y
+    return Batch(torch.from_numpy(features), torch.tensor(lengths), torch.from_numpy(targets), torch.tensor(tokens))
+
+
+class ChunkBatches(IterableDataset):
+    """The endless sequence of training batches, from one update on.
+
+    An epoch visits every utterance `chunks_per_utterance` times in a shuffled order, each time at a random chunk. The
+    epochs follow each other without a short batch between them. Order and chunk are functions of (seed, epoch, item)
+    alone, so the update number is all the state there is, and it does not matter how many processes or workers share
+    the work.
+
+    Args:
+        dataset: where the utterances come from.
+        batch_size: items per update, over all processes.
+        chunk_frames: frames per chunk; a shorter utterance is taken whole and padded.
+        chunks_per_utterance: how often an epoch visits an utterance.
+        seed: of order and chunks.
+        start: updates already done: the first batch is that of update `start` + 1.
+        rank: this process.
+        world_size: processes; `batch_size` is a multiple of it.
+    """
+
+    def __init__(
+        self,
+        dataset: SpeechDataset,
+        batch_size: int,
+        chunk_frames: int = 64,
+        chunks_per_utterance: int = 1,
+        seed: int = 0,
+        start: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ):
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.chunk_frames = chunk_frames
+        self.epoch_items = len(dataset) * chunks_per_utterance
+        self.seed = seed
+        self.start = start
+        self.rank = rank
+        self.world_size = world_size
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = get_worker_info()
+        step, offset = (worker.num_workers, worker.id) if worker else (1, 0)
+        update = self.start + 1 + offset
+        while True:
+            yield self.batch(update)
+            update += step
+
+    def batch(self, update: int) -> Batch:
+        """This process's share of the batch of `update`, counted from 1."""
+        first = (update - 1) * self.batch_size
+        places = range(first + self.rank, first + self.batch_size, self.world_size)
+        return collate([self._item(*divmod(place, self.epoch_items)) for place in places], self.chunk_frames)
+
+    def chunk(self, epoch: int, place: int) -> tuple[str, int]:
+        """The utterance and first frame of the `place`-th item of an epoch (from 0)."""
+        item = int(epoch_order(self.seed, epoch, self.epoch_items)[place])
+        utterance = self.dataset.utterances[item % len(self.dataset)]
+        spare = self.dataset.num_frames[utterance] - self.chunk_frames
+        if spare <= 0:
+            return utterance, 0
+        return utterance, int(np.random.default_rng((self.seed, epoch, item, 1)).integers(spare + 1))
+
+    def _item(self, epoch: int, place: int) -> tuple[np.ndarray, np.ndarray]:
+        utterance, start = self.chunk(epoch, place)
+        frames = min(self.chunk_frames, self.dataset.num_frames[utterance])
+        return self.dataset.chunk(utterance, start, frames), self.dataset.targets(utterance, start, frames)
+
+
+@lru_cache(maxsize=4)
+def epoch_order(seed: int, epoch: int, items: int) -> np.ndarray:
+    """The shuffled items of an epoch: int64 (items,)."""
+    return np.random.default_rng((seed, epoch)).permutation(items)
+
+
+def whole_utterances(dataset: SpeechDataset, batch_frames: int) -> Iterator[tuple[list[str], Batch]]:
+    """Every utterance once, longest first, batched with others of about its length.
+
+    Args:
+        dataset: where the utterances come from.
+        batch_frames: padded frames per batch at most; a longer utterance is a batch of its own.
+
+    Yields:
+        The batch's utterances, and the batch.
+    """
+    order = sorted(dataset.utterances, key=lambda utt: (-dataset.num_frames[utt], utt))
+    while order:
+        count = max(1, batch_frames // dataset.num_frames[order[0]])
+        group, order = order[:count], order[count:]
+        yield group, collate([(dataset.features(utt), dataset.targets(utt)) for utt in group])
