@@ -92,7 +92,7 @@ class SpeechDataset:
             if flat.ndim != 1 or len(flat) % 2 or flat.dtype.kind != "i":
                 raise InputError(f"{where} is not a vector of token, length pairs; run stage 2 again")
             pairs = flat.reshape(-1, 2).astype(np.int64)
-            if len(pairs) and not (0 <= pairs[:, 0].min() and pairs[:, 0].max() < len(self.tokens)):
+            if len(pairs) and not (pairs[:, 0].min() >= 0 and pairs[:, 0].max() < len(self.tokens)):
                 raise InputError(f"{where} has a token that tokens.txt does not have; run stage 2 again")
             if pairs[:, 1].sum() != self.num_frames[utterance] or (pairs[:, 1] < 1).any():
                 raise InputError(
