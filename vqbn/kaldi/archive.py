@@ -77,7 +77,8 @@ class Archive(Mapping):
             array = kaldiio.load_mat(entry)
         except OSError as error:
             raise InputError(
-                f"{self.path}: '{key}' can't be read from {entry}: {error.strerror or error}; run the stage that makes it again"
+                f"{self.path}: '{key}' can't be read from {entry}: {error.strerror or error}; "
+                "run the stage that makes it again"
             ) from error
         except Exception as error:  # what kaldiio raises for damaged data is not specified
             raise InputError(

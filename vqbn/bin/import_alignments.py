@@ -1,0 +1,152 @@
+"""vqbn-import-alignments (stage 1): phones and their times from Kaldi's alignments, or from a CTM."""
+
+import argparse
+import logging
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from vqbn.bin.command import command
+from vqbn.defects import Defects
+from vqbn.errors import InputError
+from vqbn.kaldi.alignment import PhoneSegment, read_phone_alignments
+from vqbn.kaldi.ctm import Segment, read_ctm, write_ctm
+from vqbn.kaldi.datadir import DataDir, read_data_dir
+from vqbn.kaldi.features import FRAME_SHIFT
+from vqbn.kaldi.symbols import base_phone
+
+logger = logging.getLogger(__name__)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = argparse.ArgumentParser(
+        "vqbn-import-alignments",
+        description="Write DIR/phones.ctm with the phones of each utterance and their times: base phones (position and "
+        "stress stripped), silence kept. Utterances without an alignment are named, counted and left out.",
+    )
+    source = options.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--kaldi_exp",
+        help="a folder with Kaldi's alignment directories, or one of them; which one covers a set is found out",
+    )
+    source.add_argument("--ctm", help="a CTM with lines 'utterance channel start duration phone', times in seconds")
+    options.add_argument(
+        "--set",
+        dest="sets",
+        action="append",
+        required=True,
+        metavar="DIR",
+        help="a data directory, such as data/train; may be given several times",
+    )
+    options.add_argument(
+        "--ali_dirs",
+        default="tri3b_ali*",
+        metavar="PATTERN",
+        help="which folders in --kaldi_exp are alignment directories (default: tri3b_ali*)",
+    )
+    options.add_argument("--phones", help="Kaldi's phones.txt, where the alignment directories have none")
+    options.add_argument(
+        "--max_bad", type=float, default=0.05, help="share of a set that may lack an alignment (default: 0.05)"
+    )
+    return options
+
+
+@command("vqbn-import-alignments")
+def main(argv: list[str]) -> None:
+    """Read the alignments once, then write each set's part of them."""
+    args = parser().parse_args(argv)
+    start = time.monotonic()
+    sets = [read_data_dir(path) for path in args.sets]
+    defects = [Defects("utterances", args.max_bad) for _ in sets]
+    if args.ctm:
+        sources = {args.ctm: from_ctm(Path(args.ctm))}
+    else:
+        wanted = {utterance for data in sets for utterance in data.utterances}
+        # One utterance can be broken in one directory and good in another, so it is judged below.
+        broken = Defects("alignments", 1)
+        sources = {
+            str(folder): from_kaldi(read_phone_alignments(folder, wanted, broken, args.phones))
+            for folder in find_ali_dirs(Path(args.kaldi_exp), args.ali_dirs)
+        }
+    for data, left_out in zip(sets, defects, strict=True):
+        chosen, used = choose(data, sources)
+        for utterance in data.utterances:
+            if utterance not in chosen:
+                reason = broken.reasons.get(utterance, "no alignment") if not args.ctm else "no alignment"
+                left_out.add(utterance, reason)
+        if not chosen:
+            raise InputError(
+                f"{data.path}: none of its utterances is in {', '.join(sources)}; are the utterance ids the same?"
+            )
+        left_out.check(len(data.utterances), str(data.path))
+        target = data.path / "phones.ctm"
+        write_ctm(target, chosen, decimals=3 if args.ctm else 2)
+        phones = sum(map(len, chosen.values()))
+        origins = ", ".join(f"{count:,} from {source}" for source, count in used.items())
+        logger.info("wrote %s: %d utterances (%s), %d phones", target, len(chosen), origins, phones)
+    logger.info("imported alignments in %.1f s", time.monotonic() - start)
+
+
+def find_ali_dirs(folder: Path, pattern: str) -> list[Path]:
+    """Give `folder` if it is an alignment directory, else those in it that match `pattern`, sorted.
+
+    Raises:
+        InputError: there is none.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; expected a Kaldi experiment folder with {pattern}")
+    if any(folder.glob("ali.*.gz")):
+        return [folder]
+    found = sorted(path for path in folder.glob(pattern) if any(path.glob("ali.*.gz")))
+    if not found:
+        raise InputError(
+            f"{folder}: no ali.*.gz here or in {pattern}; expected Kaldi's alignments, such as tri3b_ali_si284"
+        )
+    return found
+
+
+def from_kaldi(alignments: Mapping[str, Sequence[PhoneSegment]]) -> dict[str, list[Segment]]:
+    """Give phones with lengths in frames their times in seconds."""
+    table = {}
+    for utterance, runs in alignments.items():
+        position = 0
+        segments = table[utterance] = []
+        for phone, frames in runs:
+            segments.append(Segment(phone, position * FRAME_SHIFT, frames * FRAME_SHIFT))
+            position += frames
+    return table
+
+
+def from_ctm(path: Path) -> dict[str, list[Segment]]:
+    """Read a CTM, and strip word position and stress from its phones."""
+    return {
+        utterance: [segment._replace(phone=base_phone(segment.phone)) for segment in segments]
+        for utterance, segments in read_ctm(path).items()
+    }
+
+
+def choose(
+    data: DataDir, sources: Mapping[str, Mapping[str, list[Segment]]]
+) -> tuple[dict[str, list[Segment]], dict[str, int]]:
+    """Take each utterance of a set from the source that covers most of the set and has it.
+
+    Returns:
+        Utterance → segments, and source → how many utterances came from it.
+    """
+    coverage = {name: sum(utterance in source for utterance in data.utterances) for name, source in sources.items()}
+    order = sorted(sources, key=lambda name: (-coverage[name], name))
+    chosen: dict[str, list[Segment]] = {}
+    used: dict[str, int] = {}
+    for utterance in data.utterances:
+        for name in order:
+            if utterance in sources[name]:
+                chosen[utterance] = sources[name][utterance]
+                used[name] = used.get(name, 0) + 1
+                break
+    return chosen, used
+
+
+if __name__ == "__main__":
+    sys.exit(main())

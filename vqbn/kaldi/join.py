@@ -1,0 +1,157 @@
+"""Frames and alignments brought together: what fits is kept, what doesn't is named, and both are counted."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from vqbn.defects import Defects
+from vqbn.kaldi.ctm import Segment
+from vqbn.kaldi.features import FRAME_SHIFT
+
+TOLERANCE = 2  # frames
+# What some programs write where there is no phone; it is no token.
+NO_PHONE = ("<eps>", "<blank>")
+
+
+class Run(NamedTuple):
+    """A phone, or None for a stretch that no phone covers, and its length in frames."""
+
+    phone: str | None
+    frames: int
+
+
+def to_frames(segments: Sequence[Segment], frame_shift: float = FRAME_SHIFT) -> list[Run]:
+    """Round times in seconds to frames.
+
+    Each segment keeps at least one frame, so that none is lost; stretches between segments become gaps.
+
+    Args:
+        segments: an utterance's segments in time order.
+        frame_shift: seconds per frame.
+
+    Returns:
+        Runs from frame 0 to the end of the last segment.
+    """
+    runs: list[Run] = []
+    position = 0
+    for segment in segments:
+        start = max(position, round(segment.start / frame_shift))
+        end = max(start + 1, round((segment.start + segment.duration) / frame_shift))
+        phone = None if segment.phone in NO_PHONE else segment.phone
+        begin = start
+        if start > position and phone is not None:
+            runs.append(Run(None, start - position))
+        elif phone is None:
+            begin = position
+        if phone is None and runs and runs[-1].phone is None:
+            begin -= runs.pop().frames
+        runs.append(Run(phone, end - begin))
+        position = end
+    return runs
+
+
+def fit(runs: Sequence[Run], frames: int) -> list[Run]:
+    """Cut runs at `frames`, or stretch the last one to it."""
+    fitted: list[Run] = []
+    left = frames
+    for run in runs:
+        if left == 0:
+            break
+        fitted.append(Run(run.phone, min(run.frames, left)))
+        left -= fitted[-1].frames
+    if left and fitted:
+        fitted[-1] = Run(fitted[-1].phone, fitted[-1].frames + left)
+    return fitted
+
+
+def join(
+    frames: Mapping[str, int],
+    alignments: Mapping[str, Sequence[Segment]],
+    defects: Defects,
+    unaligned: Defects,
+    known: Collection[str] | None = None,
+) -> dict[str, list[Run]]:
+    """Give each utterance its phones, in frames that add up to the features'.
+
+    Args:
+        frames: utterance → number of feature frames.
+        alignments: utterance → its segments in seconds; those of other utterances are ignored.
+        defects: takes utterances whose frames differ by more than 2 from their alignment's, or with unknown phones.
+        unaligned: takes utterances without an alignment.
+        known: the phones that are allowed; any if None.
+
+    Returns:
+        Utterance → runs whose lengths sum to its frames; utterances in the order of `frames`.
+    """
+    joined: dict[str, list[Run]] = {}
+    for utterance, count in frames.items():
+        segments = alignments.get(utterance)
+        if not segments:
+            unaligned.add(utterance, "no alignment")
+            continue
+        runs = to_frames(segments)
+        aligned = sum(run.frames for run in runs)
+        if abs(aligned - count) > TOLERANCE:
+            defects.add(utterance, f"{count} frames of features, but the alignment has {aligned}")
+            continue
+        if all(run.phone is None for run in runs):
+            defects.add(utterance, "no phones in the alignment")
+            continue
+        unknown = sorted({run.phone for run in runs if run.phone is not None} - set(known)) if known is not None else []
+        if unknown:
+            defects.add(utterance, f"unknown phones: {' '.join(unknown)}: the training set doesn't have them")
+            continue
+        joined[utterance] = fit(runs, count)
+    return joined
+
+
+def encode(runs: Sequence[Run], tokens: Mapping[str, int]) -> np.ndarray:
+    """Write runs as an int32 vector: token, length, token, length, ...; a gap is token 0."""
+    pairs = [(0 if run.phone is None else tokens[run.phone], run.frames) for run in runs]
+    return np.array(pairs, dtype=np.int32).reshape(-1)
+
+
+def summarise(joined: Mapping[str, Sequence[Run]]) -> dict:
+    """Count what was joined, so that a bad alignment shows: in too long or too short phones, or too much of one.
+
+    Returns:
+        A JSON object: "utterances", "frames", "hours", "phones" (tokens), "gap_frames", "mean_frames" (of a phone),
+        "largest_share" (the phone with the most frames, and its share of all), and "by_phone": phone → "count",
+        "frames", "mean_frames", "longest" (frames) and "shortest".
+    """
+    lengths: dict[str, list[int]] = {}
+    gaps = Counter()
+    for runs in joined.values():
+        for phone, frames in runs:
+            if phone is None:
+                gaps["frames"] += frames
+            else:
+                lengths.setdefault(phone, []).append(frames)
+    by_phone = {
+        phone: {
+            "count": len(values),
+            "frames": sum(values),
+            "mean_frames": round(sum(values) / len(values), 2),
+            "shortest": min(values),
+            "longest": max(values),
+        }
+        for phone, values in sorted(lengths.items())
+    }
+    covered = sum(row["frames"] for row in by_phone.values())
+    phones = sum(row["count"] for row in by_phone.values())
+    total = covered + gaps["frames"]
+    largest = max(by_phone, key=lambda phone: by_phone[phone]["frames"], default=None)
+    return {
+        "utterances": len(joined),
+        "frames": total,
+        "hours": round(total * FRAME_SHIFT / 3600, 4),
+        "phones": phones,
+        "gap_frames": gaps["frames"],
+        "mean_frames": round(covered / phones, 2) if phones else None,
+        "largest_share": {"phone": largest, "share": round(by_phone[largest]["frames"] / total, 4)}
+        if largest
+        else None,
+        "by_phone": by_phone,
+    }

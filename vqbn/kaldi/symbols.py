@@ -1,0 +1,51 @@
+"""Symbol tables, and what remains of a Kaldi phone without its position and stress."""
+
+import re
+from pathlib import Path
+
+from vqbn.errors import InputError
+
+# Kaldi's lang preparation marks where a phone stands in its word: beginning, end, inside, singleton.
+POSITION = re.compile(r"_[BEIS]$")
+STRESS = re.compile(r"(?<=[A-Za-z])[012]$")
+
+
+def read_symbols(path: str | Path) -> dict[int, str]:
+    """Read a symbol table such as `phones.txt`: lines `symbol id`.
+
+    Returns:
+        Id → symbol, in the file's order.
+
+    Raises:
+        InputError: the file is missing or empty, a line is malformed, or an id or symbol is there twice.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror}; expected Kaldi's symbol table of phones") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a symbol table: not UTF-8 text") from error
+    table: dict[int, str] = {}
+    symbols: set[str] = set()
+    for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
+        columns = line.split()
+        if len(columns) != 2 or not columns[1].isdecimal():
+            raise InputError(f"{path}:{number}: found '{line[:80]}'; expected 'symbol id'")
+        symbol, index = columns[0], int(columns[1])
+        if index in table or symbol in symbols:
+            raise InputError(f"{path}:{number}: '{symbol} {index}': the symbol or the id is on an earlier line too")
+        table[index] = symbol
+        symbols.add(symbol)
+    return table
+
+
+def base_phone(symbol: str, keep_stress: bool = False) -> str:
+    """Strip word position and stress: `AH0_I` → `AH`, `SIL_B` → `SIL`.
+
+    Args:
+        symbol: the phone as in `phones.txt`.
+        keep_stress: strip the word position only.
+    """
+    bare = POSITION.sub("", symbol)
+    return bare if keep_stress else STRESS.sub("", bare)
