@@ -1,5 +1,42 @@
 """vqbn: vector-quantised bottlenecks that do not collapse."""
 
+from typing import TYPE_CHECKING
+
 from vqbn.version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from vqbn.bottleneck import (
+        LinearBottleneck,
+        ReestimationSchedule,
+        Reservoir,
+        VQBottleneck,
+        kmeans,
+        nearest_codes,
+        parameter_groups,
+        perplexity,
+        uniform_nelbo,
+        unigram_nelbo,
+    )
+
+__all__ = [
+    "LinearBottleneck",
+    "ReestimationSchedule",
+    "Reservoir",
+    "VQBottleneck",
+    "__version__",
+    "kmeans",
+    "nearest_codes",
+    "parameter_groups",
+    "perplexity",
+    "uniform_nelbo",
+    "unigram_nelbo",
+]
+
+
+def __getattr__(name: str):
+    # Looked up when first used: commands that need no torch start without its seconds of import.
+    if name in __all__:
+        import vqbn.bottleneck
+
+        return getattr(vqbn.bottleneck, name)
+    raise AttributeError(f"module 'vqbn' has no attribute {name!r}")

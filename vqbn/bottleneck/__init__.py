@@ -1,0 +1,27 @@
+"""Vector-quantised bottlenecks that do not collapse, for any PyTorch model."""
+
+from vqbn.bottleneck.clock import Reestimation
+from vqbn.bottleneck.groups import parameter_groups
+from vqbn.bottleneck.kmeans import kmeans
+from vqbn.bottleneck.linear import LinearBottleneck
+from vqbn.bottleneck.lookup import nearest_codes
+from vqbn.bottleneck.metrics import perplexity, uniform_nelbo, unigram_nelbo
+from vqbn.bottleneck.output import BottleneckOutput
+from vqbn.bottleneck.quantizer import VQBottleneck
+from vqbn.bottleneck.reservoir import Reservoir
+from vqbn.bottleneck.schedule import ReestimationSchedule
+
+__all__ = [
+    "BottleneckOutput",
+    "LinearBottleneck",
+    "Reestimation",
+    "ReestimationSchedule",
+    "Reservoir",
+    "VQBottleneck",
+    "kmeans",
+    "nearest_codes",
+    "parameter_groups",
+    "perplexity",
+    "uniform_nelbo",
+    "unigram_nelbo",
+]

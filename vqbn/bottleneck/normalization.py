@@ -1,0 +1,70 @@
+"""Batch normalisation that padding doesn't enter."""
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from vqbn.bottleneck.distributed import sum_over_processes
+
+
+class MaskedBatchNorm(nn.Module):
+    """Batch normalisation over the real vectors of a batch, those of all processes together.
+
+    Equal to `torch.nn.BatchNorm1d`, and to `SyncBatchNorm`, where nothing is padded. Vectors with non-finite values
+    enter no statistic. A batch without any vector leaves the running statistics as they are.
+
+    Args:
+        dim: dimension of the vectors.
+        eps: added to the variance.
+        momentum: weight of a new batch in the running statistics.
+    """
+
+    def __init__(self, dim: int, eps: float = 1e-5, momentum: float = 0.1):
+        super().__init__()
+        self.dim = dim
+        self.eps = eps
+        self.momentum = momentum
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.bias = nn.Parameter(torch.zeros(dim))
+        self.register_buffer("running_mean", torch.zeros(dim))
+        self.register_buffer("running_var", torch.ones(dim))
+
+    def extra_repr(self) -> str:
+        return f"{self.dim}, eps={self.eps}, momentum={self.momentum}"
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        valid: torch.Tensor | None = None,
+        learning: bool = True,
+        group: dist.ProcessGroup | None = None,
+    ) -> torch.Tensor:
+        """Normalise vectors.
+
+        Args:
+            x: (N, dim).
+            valid: bool (N,), False where there is padding; what is computed there means nothing.
+            learning: use, and remember, the statistics of this batch; else use the running ones.
+            group: processes whose vectors are one batch; None if there is only this one.
+
+        Returns:
+            (N, dim).
+        """
+        if not learning:
+            return (x - self.running_mean) * (self.running_var + self.eps).rsqrt() * self.weight + self.bias
+        usable = x.detach().isfinite().all(1, keepdim=True)
+        if valid is not None:
+            usable = usable & valid.unsqueeze(1)
+        count = usable.sum().to(x.dtype)
+        totals = sum_over_processes(torch.cat([torch.where(usable, x, 0.0).sum(0), count.unsqueeze(0)]), group)
+        count = totals[-1].detach()
+        mean = totals[:-1] / count.clamp(min=1)
+        # From the deviations, not from the squares: a large mean would drown the variance.
+        centred = x - mean
+        deviations = sum_over_processes(torch.where(usable, centred, 0.0).square().sum(0), group)
+        variance = deviations / count.clamp(min=1)
+        with torch.no_grad():
+            weight = self.momentum * (count > 0)
+            self.running_mean.lerp_(mean, weight)
+            self.running_var.lerp_(deviations / (count - 1).clamp(min=1), weight)
+        return centred * (variance + self.eps).rsqrt() * self.weight + self.bias
