@@ -1,7 +1,9 @@
 """Fixtures for the whole suite."""
 
+import importlib.util
 import os
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -13,6 +15,15 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("VQBN_TEST_DATA does not name a folder with the real test data")
     return Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def tiny_kaldi() -> ModuleType:
+    """The module tests/kaldi/tiny_model.py: a made-up transition model, and writers of alignments for it."""
+    spec = importlib.util.spec_from_file_location("tiny_model", Path(__file__).parent / "kaldi/tiny_model.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

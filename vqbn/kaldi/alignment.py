@@ -91,10 +91,10 @@ def read_phone_alignments(
             if wanted is not None and utterance not in wanted:
                 continue
             if runs.broken[number]:
-                reason = f"{path}: the alignment is empty or no path through the phones' states in {model.path}"
+                reason = f"the alignment is empty or no path through the phones' states in {model.path}"
                 if defects is None:
-                    raise InputError(f"{path}: '{utterance}': {reason.partition(': ')[2]}")
-                defects.add(utterance, reason)
+                    raise InputError(f"{path}: '{utterance}': {reason}")
+                defects.add(utterance, f"{path}: {reason}")
                 continue
             if utterance in table:
                 raise InputError(f"{path}: '{utterance}' is aligned twice in {ali_dir}; align the set again")

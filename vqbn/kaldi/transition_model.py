@@ -92,7 +92,7 @@ def read_transition_model(path: str | Path) -> TransitionModel:
             raise Damaged(f"{probabilities} log-probabilities for {len(model)} transition-ids")
         source.expect("</LogProbs>")
         source.expect(END.decode())
-    except (Damaged, ValueError, IndexError, struct.error) as error:
+    except (Damaged, ValueError, OverflowError, IndexError, struct.error) as error:
         reason = str(error) if isinstance(error, Damaged) else "it ends too early or holds something else"
         raise InputError(f"{path}: not a Kaldi model with a transition model, or damaged: {reason}") from error
     return model
@@ -213,6 +213,8 @@ class _Binary:
             entries = self.integer()
         table = [[self._state(two_classes) for _ in range(self.integer())] for _ in range(entries)]
         self.expect("</Topology>")
+        if any(not 0 <= entry_of[phone] < entries for phone in phones):
+            raise Damaged("a phone without a topology")
         return {int(phone): table[entry_of[phone]] for phone in phones}
 
     def _state(self, two_classes: bool) -> HmmState:
