@@ -88,10 +88,23 @@ def write_result(folder: str | os.PathLike, result: Result) -> Path:
         OSError: the file can't be written.
     """
     path = Path(folder) / result.filename
-    content = {"format": FORMAT, **asdict(result)}
-    check(content, path)
-    write_text(path, lay_out(content))
+    write_text(path, lay_out(checked(result, path)))
     return path
+
+
+def checked(result: Result, source: str | os.PathLike) -> dict:
+    """What a results file of `result` holds.
+
+    Args:
+        result: from anywhere.
+        source: the file or folder that it is from, or for, for the message.
+
+    Raises:
+        InputError: it breaks the schema.
+    """
+    content = {"format": FORMAT, **asdict(result)}
+    check(content, Path(source))
+    return content
 
 
 def read_result(path: str | os.PathLike) -> Result:
@@ -195,7 +208,8 @@ def check(content: object, path: Path) -> None:
         holds = isinstance(point, dict) and is_count(point.get("update"))
         expect(holds, f"curve.{i}", point, "an object with a whole number 'update'")
         for key, value in point.items():
-            expect(value is None or is_number(value), f"curve.{i}.{key}", value, "a finite number or null")
+            holds = value is None or isinstance(value, bool) or is_number(value)
+            expect(holds, f"curve.{i}.{key}", value, "a finite number, true, false or null")
 
 
 def refuse(path: Path, name: str) -> None:

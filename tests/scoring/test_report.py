@@ -1,0 +1,139 @@
+import re
+
+import pytest
+
+from vqbn.scoring.report import write_up
+from vqbn.scoring.results import Result
+
+
+def run(name, seed, per, perplexity=None, **changes):
+    scores = {
+        "per": per,
+        "per_nosil": per + 5,
+        "substitutions": 4,
+        "deletions": 3,
+        "insertions": 2,
+        "reference_length": 1000,
+    }
+    if perplexity:
+        scores |= {"perplexity": perplexity, "codebook_size": 2000, "used_codes": 1500, "codes_seen": 36000}
+        scores |= {"phone_purity": 0.42, "pnmi": 0.5, "bits_per_second": 300.0}
+    speakers = {f"s{i}": {"edits": round(per * 10), "reference_length": 1000} for i in range(5)}
+    values = {
+        "variant": name.partition("-")[0],
+        "data": "made speech",
+        "command": f"train {name} {seed}",
+        "commit": "0123456789abcdef",
+        "config_hash": f"hash{seed}",
+        "config": {},
+        "update": 2300,
+        "checkpoint": "best",
+        "scores": {"dev": scores},
+        "speakers": {"dev": speakers},
+    }
+    return Result(name=name, seed=seed, **{**values, **changes})
+
+
+def rows(text, heading):
+    """The cells of each line of the first table after a heading."""
+    lines = text.split(heading, 1)[1].splitlines()
+    table = [line for line in lines[: 1 + [*lines, "## "].index("## ")] if line.startswith("| ")]
+    end = next((i for i, line in enumerate(table[2:], 2) if line.startswith("| :--")), len(table) + 1)
+    return [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in table[2 : end - 1]]
+
+
+@pytest.fixture
+def text(tmp_path):
+    runs = [
+        run("bn_reest_lr", 1, 54.0, 800.0),
+        run("bn_reest_lr", 2, 55.0, 840.0),
+        run("none", 1, 53.0),
+        run("none", 2, 53.2),
+        run("bn_reest_lr-K512", 1, 56.0, 233.0),
+    ]
+    figures = {"Made": {"per": tmp_path / "results/made/figures/per.png"}}
+    return write_up({"Made": runs}, figures, tmp_path, "dev", "Results on made speech")
+
+
+def test_the_seven_rows_are_there_in_the_papers_order_beside_its_columns(text):
+    table = rows(text, "## Made")
+    assert [row[1] for row in table] == [
+        "`vanilla`",
+        "`bn`",
+        "`bn_lr`",
+        "`bn_ema`",
+        "`bn_reest`",
+        "`bn_reest_lr`",
+        "`none`",
+    ]
+    assert [row[-2] for row in table] == ["16.9", "17.6", "13.1", "10.5", "10.4", "9.8", "11.6"]
+    assert [row[-1] for row in table] == ["16", "16.5", "151", "61.8", "393", "574", "N/A"]
+    assert "paper: PER % (WSJ dev93)" in text
+
+
+def test_values_are_means_and_spreads_over_seeds_and_rows_say_their_data(text):
+    row = rows(text, "## Made")[5]
+    assert row[2:13] == [
+        "made speech",
+        "1, 2",
+        "54.5 ± 0.7",
+        "59.5 ± 0.7",
+        "820.0 ± 28.3",
+        "0.41",
+        "–",
+        "1,500 ± 0 of 36,000",
+        "42.0 ± 0.0",
+        "50.0 ± 0.0",
+        "300.0 ± 0.0",
+    ]
+    none = rows(text, "## Made")[6]
+    assert none[4] == "53.1 ± 0.1"
+    assert set(none[6:13]) == {"–"}
+
+
+def test_a_variant_without_runs_is_not_run_and_one_of_another_set_not_scored(text):
+    table = rows(text, "## Made")
+    assert [row[3] for row in table[:5]] == ["not run"] * 5
+    assert all(row[4] == "–" for row in table[:5])
+    other = write_up({"Made": [run("bn", 1, 50.0)]}, {}, "", "test")
+    assert rows(other, "## Made")[1][3] == "not scored on test"
+
+
+def test_other_configurations_have_a_table_of_their_own(text):
+    (row,) = rows(text, "### Other configurations")
+    assert row[:4] == ["`bn_reest_lr-K512`", "made speech", "1", "56.0"]
+
+
+def test_differences_from_none_have_intervals(text):
+    table = {row[1]: row[2:] for row in rows(text, "### Differences")}
+    assert set(table) == {"`bn_reest_lr`", "`bn_reest_lr-K512`"}
+    # All speakers are alike: only seeds, paired, move the difference, from 54 - 53 to 55 - 53.2.
+    assert table["`bn_reest_lr`"] == ["+1.40", "+1.00 to +1.80", "2 and 2, paired", "worse"]
+    assert table["`bn_reest_lr-K512`"][2] == "1 and 2"
+
+
+def test_no_differences_without_none_and_none_between_other_speakers():
+    assert "### Differences" not in write_up({"Made": [run("bn", 1, 50.0)]}, {}, "")
+    strange = run("bn", 1, 50.0, speakers={"dev": {"x": {"edits": 1, "reference_length": 2}}})
+    assert "not comparable" in write_up({"Made": [strange, run("none", 1, 50.0)]}, {}, "")
+
+
+def test_every_run_names_its_command_commit_seed_and_configuration(text):
+    table = rows(text, "### Every run")
+    assert len(table) == 5
+    assert table[0] == [
+        "`bn_reest_lr`", "1", "54.00", "4", "3", "2", "1,000", "800.0", "2,300 (best)", "`0123456789`", "`hash1`"
+    ]  # fmt: skip
+    for name, seed in (("bn_reest_lr", 2), ("none", 1), ("bn_reest_lr-K512", 1)):
+        assert f"# {name}, seed {seed}\ntrain {name} {seed}\n" in text
+
+
+def test_figures_are_linked_from_where_the_report_lies(text):
+    assert re.search(r"!\[.*Figure 2.*\]\(results/made/figures/per\.png\)", text)
+    assert text.startswith("# Results on made speech\n")
+
+
+def test_each_corpus_has_its_section():
+    text = write_up({"One": [run("bn", 1, 50.0)], "Two": [run("bn", 1, 60.0, data="other speech")]}, {}, "")
+    assert rows(text, "## One")[1][2:5] == ["made speech", "1", "50.0"]
+    assert rows(text, "## Two")[1][2:5] == ["other speech", "1", "60.0"]

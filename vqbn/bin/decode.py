@@ -1,0 +1,126 @@
+"""vqbn-decode (stage 4): phones and code indices of whole utterances."""
+
+import argparse
+import logging
+import sys
+import time
+from pathlib import Path
+
+from vqbn.bin.command import command
+from vqbn.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = argparse.ArgumentParser(
+        "vqbn-decode",
+        description="Recognise the whole utterances of a set greedily, without a language model. Writes hyp.trn, "
+        "ref.trn (the alignment's segments), the code of each latent (codes.ark, codes.scp) and decode.json.",
+        allow_abbrev=False,
+    )
+    options.add_argument("--expdir", required=True, help="the run's folder, such as exp/bn_reest_lr_seed1")
+    options.add_argument("--dump", required=True, help="the folder of features that stage 2 made")
+    options.add_argument("--set", dest="set_name", default="dev", help="the set, a folder of --dump (default: dev)")
+    options.add_argument(
+        "--checkpoint",
+        default="best",
+        help="best (the lowest phone error rate on the development set), last, or a .ckpt file (default: best)",
+    )
+    options.add_argument("--out", help="the folder to write (default: decode_<set> in --expdir)")
+    options.add_argument(
+        "--batch_frames", type=positive, default=24000, help="padded frames per batch at most (default: 24000)"
+    )
+    options.add_argument(
+        "--not_averaged", action="store_true", help="use the weights of the last update, not their running average"
+    )
+    options.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes a GPU where there is one"
+    )
+    options.add_argument("--threads", type=positive, default=1, help="CPU threads (default: 1)")
+    return options
+
+
+def positive(text: str) -> int:
+    """Read a whole number from 1 on."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found {text}")
+    return value
+
+
+@command("vqbn-decode")
+def main(argv: list[str]) -> None:
+    """Load the model and the set, decode, write the folder."""
+    args = parser().parse_args(argv)
+    # Imported here: --help and a wrong option need not wait for torch and Lightning.
+    import torch
+
+    from vqbn.data.chunks import whole_utterances
+    from vqbn.data.speech import SpeechDataset
+    from vqbn.data.tokens import Tokens
+    from vqbn.kaldi.cmvn import read_cmvn
+    from vqbn.kaldi.features import FRAME_SHIFT
+    from vqbn.scoring.decoding import decode, output_folder, write_decoded
+    from vqbn.training.checkpoint import load_recognizer
+
+    start = time.monotonic()
+    torch.set_num_threads(args.threads)
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device: found cuda, but torch sees no GPU; give cpu")
+    device = "cuda" if args.device != "cpu" and torch.cuda.is_available() else "cpu"
+    loaded = load_recognizer(args.expdir, checkpoint_name(args.checkpoint), averaged=not args.not_averaged)
+    dump = Path(args.dump)
+    tokens = Tokens.read(dump / "tokens.txt")
+    if tokens.symbols != loaded.tokens.symbols:
+        raise InputError(
+            f"{dump / 'tokens.txt'}: {len(tokens)} tokens that are not the {len(loaded.tokens)} of {loaded.path}; "
+            "give the --dump that the model was trained on"
+        )
+    dataset = SpeechDataset(dump / args.set_name, tokens, read_cmvn(dump / "cmvn.ark"))
+    if not any((dataset.segments(utterance)[:, 0] != 0).any() for utterance in dataset.utterances):
+        raise InputError(f"{dump / args.set_name}: no utterance has a phone to score against; run stage 2 again")
+    model = loaded.model.to(device).eval()
+    decoded = decode(model, whole_utterances(dataset, args.batch_frames), tokens, device)
+    decoded.about = {
+        "set": args.set_name,
+        "checkpoint": Path(args.checkpoint).stem,
+        "update": loaded.update,
+        "averaged": loaded.averaged,
+        "subsampling": model.subsampling,
+        "frame_shift": FRAME_SHIFT,
+        "utterances": len(dataset),
+        "frames": sum(dataset.num_frames.values()),
+    }
+    if decoded.codes:
+        decoded.about["codebook_size"] = model.bottleneck.codebook_size
+        decoded.about["num_codebooks"] = next(iter(decoded.codes.values())).shape[1]
+    elif loaded.config["bottleneck"] == "vq":
+        logger.warning("%s: from before the first clustering: nothing is quantised, no codes", loaded.path)
+    out = Path(args.out) if args.out else output_folder(args.expdir, args.set_name)
+    write_decoded(out, decoded)
+    logger.info(
+        "%s: %d utterances of %s decoded with update %d on %s in %.0f s",
+        out,
+        len(dataset),
+        args.set_name,
+        loaded.update,
+        device,
+        time.monotonic() - start,
+    )
+
+
+def checkpoint_name(given: str) -> str:
+    """What `load_recognizer` takes: a name in the run's folder, or a file anywhere as an absolute path."""
+    if given in ("best", "last"):
+        return given
+    path = Path(given)
+    if path.suffix != ".ckpt":
+        raise InputError(f"--checkpoint: found {given!r}, expected best, last or a file that ends in .ckpt")
+    # An absolute path replaces the folder that it is joined to.
+    return str(path.absolute().with_suffix(""))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,212 @@
+"""RESULTS.md: every variant and seed so far beside the paper's Table I, with intervals, curves and commands."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from vqbn.scoring.bootstrap import Difference, per_difference
+from vqbn.scoring.results import Result
+from vqbn.scoring.table import LABELS, TABLE_I, by_name, markdown_table, shown, spread
+
+SCORE_COLUMNS = (
+    "PER %",
+    "PER % without SIL",
+    "perplexity",
+    "perplexity / K",
+    "perplexity without SIL",
+    "codes used of those counted",
+    "phone purity %",
+    "PNMI %",
+    "bits/s",
+)
+
+CAPTIONS = {
+    "per": "Phone error rate on the development set against updates (the paper's Figure 2).",
+    "perplexity": "Perplexity of the codebook against updates.",
+    "usage": "How often each code occurs, the most frequent first; a line ends at the last code used.",
+    "norms": "Mean norms of codewords and encoder outputs over training (section III-A).",
+}
+
+INTRODUCTION = """\
+Written by `vqbn-report` from the results files; change those and run it again instead of editing this.
+
+- **PER** is the phone error rate of greedy decoding without a language model, edits pooled over the whole set. SIL
+  counts as a token, as in the paper's code; *without SIL* drops it from both sides. SPN and NSN are tokens in both.
+- **Perplexity** is that of the codes of the whole set; *without SIL* leaves out the latents whose centre frame is
+  silent. *Codes used of those counted*: how many of the K codes occur, and how many code tokens the set has.
+- **Phone purity** and **PNMI** compare the codes with the phone of each latent's centre frame, as HuBERT defines them.
+  **Bits/s** is the codes' unigram entropy times the latents per second.
+- Means ± sample standard deviations over the seeds.
+- The columns *paper* are those of Table I, measured on WSJ (dev93). They are other speech, another amount of it and a
+  larger model: compare the order of the rows, not the numbers.
+"""
+
+
+def write_up(
+    sections: Mapping[str, Sequence[Result]],
+    figures: Mapping[str, Mapping[str, Path]],
+    folder: Path,
+    set_name: str = "dev",
+    title: str = "Results",
+) -> str:
+    """The report as Markdown.
+
+    Args:
+        sections: what the section's results have in common (their data), and its results; one section or more.
+        figures: for each section, name → file, as `draw_figures` gives them.
+        folder: the folder that the report will lie in, which links to figures start from.
+        set_name: the set that the tables are about.
+        title: the first line.
+
+    Returns:
+        Text that depends on nothing else, so that it changes only when results do.
+    """
+    parts = [f"# {title}\n", INTRODUCTION]
+    for heading, results in sections.items():
+        parts += section(heading, results, figures.get(heading, {}), folder, set_name)
+    return "\n".join(parts)
+
+
+def section(
+    heading: str, results: Sequence[Result], figures: Mapping[str, Path], folder: Path, set_name: str
+) -> list[str]:
+    """The paragraphs about one corpus and alignment."""
+    groups = by_name(results)
+    parts = [f"## {heading}\n", f"Set: `{set_name}`.\n", table_i(groups, set_name)]
+    others = {name: runs for name, runs in groups.items() if name not in LABELS}
+    if others:
+        rows = [[f"`{name}`", data_of(runs), *score_cells(runs, set_name)] for name, runs in others.items()]
+        header = ["configuration", "data", "seeds", *SCORE_COLUMNS]
+        parts += ["### Other configurations\n", markdown_table(header, rows, left=3)]
+    if comparison := differences(groups, set_name):
+        parts += ["### Differences from no bottleneck\n", comparison]
+    if figures:
+        parts.append("### Figures\n")
+        parts += [
+            f"![{CAPTIONS[name]}]({Path(os.path.relpath(path, folder)).as_posix()})\n\n*{CAPTIONS[name]}*\n"
+            for name, path in figures.items()
+        ]
+    if results:
+        parts += ["### Every run\n", every_run(groups, set_name)]
+    return parts
+
+
+def table_i(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:
+    """The seven rows in the paper's order beside its two columns; a row without results says so."""
+    header = [
+        "model",
+        "variant",
+        "data",
+        "seeds",
+        *SCORE_COLUMNS,
+        "paper: PER % (WSJ dev93)",
+        "paper: perplexity (WSJ dev93)",
+    ]
+    rows = []
+    for row in TABLE_I:
+        runs = groups.get(row.variant, ())
+        paper = [f"{row.paper_per}", "N/A" if row.paper_perplexity is None else f"{row.paper_perplexity:g}"]
+        cells = score_cells(runs, set_name)
+        rows.append([row.label, f"`{row.variant}`", data_of(runs), *cells, *paper])
+    return markdown_table(header, rows, left=4)
+
+
+def score_cells(runs: Sequence[Result], set_name: str) -> list[str]:
+    """The seeds and each score's mean and spread; "not run" where there is no run with scores of the set."""
+    scored = [run for run in runs if set_name in run.scores]
+    if not scored:
+        reason = f"not scored on {set_name}" if runs else "not run"
+        return [reason, *["–"] * len(SCORE_COLUMNS)]
+
+    def cell(key: str, digits: int = 1, scale: float = 1) -> str:
+        return shown(spread(scored, set_name, key), digits, scale)
+
+    perplexity, size = spread(scored, set_name, "perplexity"), spread(scored, set_name, "codebook_size")
+    share = f"{perplexity.mean / size.mean:.2f}" if perplexity and size else "–"
+    seen = spread(scored, set_name, "codes_seen")
+    used = f"{cell('used_codes', 0)} of {seen.mean:,.0f}" if seen else "–"
+    return [
+        ", ".join(str(run.seed) for run in scored),
+        cell("per"),
+        cell("per_nosil"),
+        cell("perplexity"),
+        share,
+        cell("perplexity_nosil"),
+        used,
+        cell("phone_purity", scale=100),
+        cell("pnmi", scale=100),
+        cell("bits_per_second"),
+    ]
+
+
+def data_of(runs: Sequence[Result]) -> str:
+    """What the runs were trained and scored on."""
+    return "; ".join(dict.fromkeys(run.data for run in runs)) or "–"
+
+
+def differences(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:
+    """Each other row's PER less that of no bottleneck, with its interval; empty without anything to compare."""
+    rows = []
+    baseline = speaker_counts(groups.get("none", ()), set_name)
+    for name, runs in groups.items():
+        counts = speaker_counts(runs, set_name)
+        if name == "none" or not counts or not baseline:
+            continue
+        try:
+            difference = per_difference(counts, baseline)
+        except ValueError as error:
+            rows.append([LABELS.get(name, name), f"`{name}`", "–", "–", "–", f"not comparable: {error}"])
+            continue
+        rows.append([LABELS.get(name, name), f"`{name}`", *difference_cells(difference, counts, baseline)])
+    if not rows:
+        return ""
+    header = ["model", "variant", "PER less that of `none`", "95 % interval", "seeds", "reading"]
+    note = (
+        "Percentage points; a paired bootstrap (10,000 replicates) over speakers and, where there are several, seeds. "
+        "With one seed the interval knows nothing of how much training itself varies.\n\n"
+    )
+    return note + markdown_table(header, rows, left=2)
+
+
+def difference_cells(difference: Difference, counts: Mapping, baseline: Mapping) -> list[str]:
+    """The cells of one comparison."""
+    reading = "no clear difference"
+    if difference.low > 0:
+        reading = "worse"
+    elif difference.high < 0:
+        reading = "better"
+    seeds = f"{len(counts)} and {len(baseline)}" + (", paired" if difference.paired_seeds else "")
+    return [f"{difference.mean:+.2f}", f"{difference.low:+.2f} to {difference.high:+.2f}", seeds, reading]
+
+
+def speaker_counts(runs: Sequence[Result], set_name: str) -> dict[int, dict[str, tuple[int, int]]]:
+    """Seed → speaker → edits and reference length, silence counting as a token."""
+    return {
+        run.seed: {s: (c["edits"], c["reference_length"]) for s, c in run.speakers[set_name].items()}
+        for run in runs
+        if run.speakers.get(set_name)
+    }
+
+
+def every_run(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:
+    """One line per run with its errors and where it comes from, then the commands that trained them."""
+    header = ["run", "seed", "PER %", "sub", "del", "ins", "of", "perplexity", "update", "commit", "configuration"]
+    rows, commands = [], []
+    for name, runs in groups.items():
+        for run in runs:
+            scores = run.scores.get(set_name, {})
+            counts = (scores.get(key) for key in ("substitutions", "deletions", "insertions", "reference_length"))
+            rows.append(
+                [
+                    f"`{name}`",
+                    str(run.seed),
+                    f"{scores['per']:.2f}" if "per" in scores else "–",
+                    *("–" if count is None else f"{count:,}" for count in counts),
+                    f"{scores['perplexity']:,.1f}" if "perplexity" in scores else "–",
+                    f"{run.update:,} ({run.checkpoint})",
+                    f"`{run.commit[:10]}`",
+                    f"`{run.config_hash}`",
+                ]
+            )
+            commands.append(f"# {name}, seed {run.seed}\n{run.command}\n")
+    return markdown_table(header, rows) + "\n```sh\n" + "".join(commands) + "```\n"
