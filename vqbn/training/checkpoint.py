@@ -1,0 +1,115 @@
+"""Checkpoints: whole files, and models out of them."""
+
+import errno
+import io
+import os
+import pickle
+import shutil
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning.fabric.plugins.io import TorchCheckpointIO
+
+from vqbn.data.tokens import Tokens
+from vqbn.errors import InputError
+from vqbn.files import replacing
+from vqbn.models.recognizer import Recognizer
+from vqbn.training.build import build_recognizer
+
+
+class WholeFileIO(TorchCheckpointIO):
+    """Lightning's saving, through a temporary file beside the target: a checkpoint is whole or not there."""
+
+    def save_checkpoint(self, checkpoint: dict[str, object], path: str | Path, storage_options=None) -> None:
+        # By way of memory: torch.save itself reports a full disk without saying so.
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            file.write(buffer.getbuffer())
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Make `target` the same file as `source`; a copy where the file system has no links."""
+    with replacing(target) as temporary:
+        try:
+            os.link(source, temporary)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise
+            shutil.copyfile(source, temporary)
+
+
+@dataclass
+class LoadedRecognizer:
+    """A trained model and what it was trained as.
+
+    Attributes:
+        model: in evaluation mode, on the CPU.
+        config: every key of its configuration.
+        tokens: what it recognises.
+        update: optimiser updates it has seen.
+        averaged: whether the weights are the averaged ones.
+        path: the checkpoint.
+    """
+
+    model: Recognizer
+    config: dict[str, object]
+    tokens: Tokens
+    update: int
+    averaged: bool
+    path: Path
+
+
+def read_checkpoint(path: str | Path) -> dict[str, object]:
+    """Read a checkpoint of `vqbn-train` into memory, executing nothing of it.
+
+    Raises:
+        InputError: it is missing, damaged, or a checkpoint of something else.
+    """
+    path = Path(path)
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such checkpoint; train the model first (stage 3)") from error
+    except (RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile, ValueError, KeyError) as error:
+        first = str(error).strip().split("\n")[0][:120]
+        raise InputError(f"{path}: damaged, or not a checkpoint ({first}); remove it and train again") from error
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("recognizer"), dict):
+        raise InputError(f"{path}: a checkpoint of another program; expected one of vqbn-train")
+    return checkpoint
+
+
+def load_recognizer(run_dir: str | Path, which: str = "best", averaged: bool = True) -> LoadedRecognizer:
+    """The model of a training run.
+
+    Args:
+        run_dir: the run's folder, `exp/<name>_seed<N>`.
+        which: `best` (lowest phone error rate on the development set) or `last`.
+        averaged: the averaged weights, where the run kept them, rather than those of the last update.
+
+    Raises:
+        InputError: the checkpoint is missing, damaged, or does not fit the model that it names.
+    """
+    path = Path(run_dir) / "checkpoints" / f"{which}.ckpt"
+    checkpoint = read_checkpoint(path)
+    about = checkpoint["recognizer"]
+    has_average = "current_model_state" in checkpoint
+    state = checkpoint["state_dict"] if averaged or not has_average else checkpoint["current_model_state"]
+    try:
+        model = build_recognizer(about["config"], len(about["tokens"]), about["height"])
+        load_model_state(model, state)
+    except (RuntimeError, KeyError, ValueError, TypeError) as error:
+        first = " ".join(str(error).split())[:200]
+        raise InputError(f"{path}: does not fit the model that it describes ({first}); train it again") from error
+    model.eval()
+    return LoadedRecognizer(
+        model, about["config"], Tokens(about["tokens"]), about["update"], averaged and has_average, path
+    )
+
+
+def load_model_state(model: Recognizer, state: Mapping[str, object]) -> None:
+    """Load a Lightning module's state into its `model`, strictly."""
+    model.load_state_dict({name.removeprefix("model."): value for name, value in state.items()})
