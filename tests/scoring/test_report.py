@@ -122,7 +122,7 @@ def test_every_run_names_its_command_commit_seed_and_configuration(text):
     table = rows(text, "### Every run")
     assert len(table) == 5
     assert table[0] == [
-        "`bn_reest_lr`", "1", "54.00", "4", "3", "2", "1,000", "800.0", "2,300 (best)", "`0123456789`", "`hash1`"
+        "`bn_reest_lr`", "1", "54.00", "4", "3", "2", "1,000", "800.0", "–", "2,300 (best)", "`0123456789`", "`hash1`"
     ]  # fmt: skip
     for name, seed in (("bn_reest_lr", 2), ("none", 1), ("bn_reest_lr-K512", 1)):
         assert f"# {name}, seed {seed}\ntrain {name} {seed}\n" in text
@@ -137,3 +137,11 @@ def test_each_corpus_has_its_section():
     text = write_up({"One": [run("bn", 1, 50.0)], "Two": [run("bn", 1, 60.0, data="other speech")]}, {}, "")
     assert rows(text, "## One")[1][2:5] == ["made speech", "1", "50.0"]
     assert rows(text, "## Two")[1][2:5] == ["other speech", "1", "60.0"]
+
+
+def test_other_scored_sets_have_their_own_table_and_codes_are_counted_over_all_sets():
+    scores = {"dev": {"per": 50.0}, "train": {"per": 20.0}}
+    usage = {"dev": [[1, 0, 0, 2]], "train": [[0, 0, 5, 1]]}
+    text = write_up({"Made": [run("bn", 1, 50.0, scores=scores, usage=usage)]}, {}, "")
+    assert rows(text, "### The same on `train`")[1][3:5] == ["1", "20.0"]
+    assert rows(text, "### Every run")[0][8] == "3 of 4 (dev, train)"

@@ -4,6 +4,8 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from vqbn.scoring.bootstrap import Difference, per_difference
 from vqbn.scoring.results import Result
 from vqbn.scoring.table import LABELS, TABLE_I, by_name, markdown_table, shown, spread
@@ -36,7 +38,8 @@ Written by `vqbn-report` from the results files; change those and run it again i
   silent. *Codes used of those counted*: how many of the K codes occur, and how many code tokens the set has.
 - **Phone purity** and **PNMI** compare the codes with the phone of each latent's centre frame, as HuBERT defines them.
   **Bits/s** is the codes' unigram entropy times the latents per second.
-- Means ± sample standard deviations over the seeds.
+- Means ± sample standard deviations over the seeds. The checkpoint decoded is the one with the lowest PER on the
+  development set during training, unless *every run* says otherwise.
 - The columns *paper* are those of Table I, measured on WSJ (dev93). They are other speech, another amount of it and a
   larger model: compare the order of the rows, not the numbers.
 """
@@ -78,6 +81,9 @@ def section(
         rows = [[f"`{name}`", data_of(runs), *score_cells(runs, set_name)] for name, runs in others.items()]
         header = ["configuration", "data", "seeds", *SCORE_COLUMNS]
         parts += ["### Other configurations\n", markdown_table(header, rows, left=3)]
+    more = dict.fromkeys(name for result in results for name in result.scores if name != set_name)
+    for other in more:
+        parts += [f"### The same on `{other}`\n", table_i(groups, other)]
     if comparison := differences(groups, set_name):
         parts += ["### Differences from no bottleneck\n", comparison]
     if figures:
@@ -190,7 +196,8 @@ def speaker_counts(runs: Sequence[Result], set_name: str) -> dict[int, dict[str,
 
 def every_run(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:
     """One line per run with its errors and where it comes from, then the commands that trained them."""
-    header = ["run", "seed", "PER %", "sub", "del", "ins", "of", "perplexity", "update", "commit", "configuration"]
+    header = ["run", "seed", "PER %", "sub", "del", "ins", "of", "perplexity", "codes used in any set"]
+    header += ["update", "commit", "configuration"]
     rows, commands = [], []
     for name, runs in groups.items():
         for run in runs:
@@ -203,6 +210,7 @@ def every_run(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:
                     f"{scores['per']:.2f}" if "per" in scores else "–",
                     *("–" if count is None else f"{count:,}" for count in counts),
                     f"{scores['perplexity']:,.1f}" if "perplexity" in scores else "–",
+                    codes_in_any_set(run),
                     f"{run.update:,} ({run.checkpoint})",
                     f"`{run.commit[:10]}`",
                     f"`{run.config_hash}`",
@@ -210,3 +218,11 @@ def every_run(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:
             )
             commands.append(f"# {name}, seed {run.seed}\n{run.command}\n")
     return markdown_table(header, rows) + "\n```sh\n" + "".join(commands) + "```\n"
+
+
+def codes_in_any_set(run: Result) -> str:
+    """How many codes occur in at least one of the scored sets: `1,990 of 2,048 (train, dev)`."""
+    if not run.usage:
+        return "–"
+    used = np.any([np.asarray(counts) > 0 for counts in run.usage.values()], axis=0)
+    return f"{used.sum():,} of {used.size:,} ({', '.join(run.usage)})"
