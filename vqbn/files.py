@@ -36,6 +36,11 @@ def replacing(target: str | os.PathLike) -> Iterator[Path]:
             shutil.rmtree(retired)
         else:
             os.replace(temporary, target)
+    except OSError as error:
+        # A failed write (a full disk) names no file, and the temporary one means nothing to the user.
+        if error.filename in (None, str(temporary)):
+            error.filename = str(target)
+        raise
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)

@@ -5,7 +5,6 @@ import gzip
 import numpy as np
 import pytest
 
-from vqbn.defects import Defects
 from vqbn.errors import InputError
 from vqbn.kaldi.alignment import (
     PhoneSegment,
@@ -21,9 +20,9 @@ from vqbn.kaldi.transition_model import read_transition_model
 def phones_of(tmp_path, tiny_kaldi):
     """Read the alignments of one job, given as names of transition-ids, through an alignment directory."""
 
-    def read(table, defects=None):
+    def read(table, broken=None):
         folder = tiny_kaldi.write_ali_dir(tmp_path / "tri3b_ali", [table])
-        return read_phone_alignments(folder, defects=defects)
+        return read_phone_alignments(folder, broken=broken)
 
     return read
 
@@ -92,14 +91,14 @@ def test_utterances_do_not_run_into_each_other(phones_of):
     ],
 )
 def test_what_is_no_path_is_left_out_and_harms_no_neighbour(phones_of, path):
-    defects = Defects("utterances")
-    table = phones_of({"a": "T_NEXT T_END", "b": path, "c": "T_NEXT T_END T_LOOP_1"}, defects)
+    broken = {}
+    table = phones_of({"a": "T_NEXT T_END", "b": path, "c": "T_NEXT T_END T_LOOP_1"}, broken)
     assert table == {"a": [("T", 2)], "c": [("T", 3)]}
-    assert list(defects.reasons) == ["b"]
-    assert "ali.1.gz: the alignment is empty or no path" in defects.reasons["b"]
+    assert list(broken) == ["b"]
+    assert "ali.1.gz: the alignment is empty or no path" in broken["b"]
 
 
-def test_without_defects_a_broken_path_is_an_error(phones_of):
+def test_unless_asked_for_a_broken_path_is_an_error(phones_of):
     with pytest.raises(InputError, match=r"ali\.1\.gz: 'b': the alignment is empty or no path"):
         phones_of({"a": "T_NEXT T_END", "b": "T_END"})
 

@@ -60,26 +60,27 @@ def main(argv: list[str]) -> None:
     start = time.monotonic()
     sets = [read_data_dir(path) for path in args.sets]
     defects = [Defects("utterances", args.max_bad) for _ in sets]
+    # One utterance can be broken in one directory and good in another, so these are judged below.
+    broken: dict[str, str] = {}
     if args.ctm:
         sources = {args.ctm: from_ctm(Path(args.ctm))}
     else:
         wanted = {utterance for data in sets for utterance in data.utterances}
-        # One utterance can be broken in one directory and good in another, so it is judged below.
-        broken = Defects("alignments", 1)
         sources = {
             str(folder): from_kaldi(read_phone_alignments(folder, wanted, broken, args.phones))
             for folder in find_ali_dirs(Path(args.kaldi_exp), args.ali_dirs)
         }
+    for name, table in sources.items():
+        logger.info("read %s: %d utterances", name, len(table))
     for data, left_out in zip(sets, defects, strict=True):
         chosen, used = choose(data, sources)
-        for utterance in data.utterances:
-            if utterance not in chosen:
-                reason = broken.reasons.get(utterance, "no alignment") if not args.ctm else "no alignment"
-                left_out.add(utterance, reason)
-        if not chosen:
+        if not chosen and not broken:
             raise InputError(
                 f"{data.path}: none of its utterances is in {', '.join(sources)}; are the utterance ids the same?"
             )
+        for utterance in data.utterances:
+            if utterance not in chosen:
+                left_out.add(utterance, broken.get(utterance, "no alignment"))
         left_out.check(len(data.utterances), str(data.path))
         target = data.path / "phones.ctm"
         write_ctm(target, chosen, decimals=3 if args.ctm else 2)

@@ -19,7 +19,7 @@ from vqbn.files import write_text
 from vqbn.jobs import map_jobs
 from vqbn.kaldi.archive import write_archive, write_scp
 from vqbn.kaldi.cmvn import Cmvn, accumulate, write_cmvn
-from vqbn.kaldi.ctm import read_ctm
+from vqbn.kaldi.ctm import Segment, read_ctm
 from vqbn.kaldi.datadir import DataDir, read_data_dir
 from vqbn.kaldi.deltas import add_deltas
 from vqbn.kaldi.feature_parts import (
@@ -31,7 +31,7 @@ from vqbn.kaldi.feature_parts import (
     remove_other_parts,
 )
 from vqbn.kaldi.features import BACKENDS, FRAME_SHIFT
-from vqbn.kaldi.join import Run, encode, join, summarise
+from vqbn.kaldi.join import SHORT, Run, encode, join, summarise
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +48,7 @@ class Set:
         folder: where its features go.
         defects: utterances that can't be used.
         unaligned: utterances without an alignment, which have a limit of their own.
+        alignments: utterance → segments in seconds.
         parts: what its features are divided into.
         contents: the parts that are made.
         joined: utterance → phones in frames.
@@ -57,6 +58,7 @@ class Set:
     folder: Path
     defects: Defects
     unaligned: Defects
+    alignments: dict[str, list[Segment]]
     parts: list[Part] = field(default_factory=list)
     contents: list[PartContent] = field(default_factory=list)
     joined: dict[str, list[Run]] = field(default_factory=dict)
@@ -135,7 +137,7 @@ def main(argv: list[str]) -> None:
 
 
 def open_sets(args: argparse.Namespace, out: Path) -> list[Set]:
-    """Read the data directories, and see that the alignments are there before any work.
+    """Read the data directories and their alignments before any long work.
 
     Raises:
         InputError: a directory is bad, two have the same name, or the training set is not among them and was not
@@ -147,10 +149,11 @@ def open_sets(args: argparse.Namespace, out: Path) -> list[Set]:
         name = data.path.resolve().name
         if any(each.name == name for each in sets):
             raise InputError(f"{path}: two data directories are named '{name}'; rename one of them")
-        if not (data.path / "phones.ctm").is_file():
-            raise InputError(f"{data.path / 'phones.ctm'}: no such file; stage 1 (alignments) makes it")
+        ctm = data.path / "phones.ctm"
+        if not ctm.is_file():
+            raise InputError(f"{ctm}: no such file; stage 1 (alignments) makes it")
         unaligned = Defects("utterances", args.max_unaligned, "--max_unaligned")
-        sets.append(Set(data, out / name, Defects("utterances", args.max_bad), unaligned))
+        sets.append(Set(data, out / name, Defects("utterances", args.max_bad), unaligned, read_ctm(ctm)))
         logger.info("read %s: %d utterances, %d speakers", path, len(data.utterances), len(data.speakers))
     if all(each.name != args.train_set for each in sets) and not (out / "tokens.txt").is_file():
         raise InputError(
@@ -204,9 +207,8 @@ def join_set(each: Set, known: Iterable[str] | None) -> None:
     Raises:
         InputError: too many utterances have no alignment, or one that doesn't fit.
     """
-    ctm = each.data.path / "phones.ctm"
-    each.joined = join(each.frames, read_ctm(ctm), each.defects, each.unaligned, known)
-    each.unaligned.check(len(each.data.utterances), str(ctm))
+    each.joined = join(each.frames, each.alignments, each.defects, each.unaligned, known)
+    each.unaligned.check(len(each.data.utterances), str(each.data.path / "phones.ctm"))
     each.defects.check(len(each.data.utterances), str(each.data.path))
     if not each.joined:
         raise InputError(f"{each.data.path}: no utterance is left")
@@ -292,7 +294,8 @@ def describe(name: str, entry: Mapping) -> str:
         f"{len(entry['left_out']):,} left out",
         f"{entry['frames']:,} frames ({entry['hours']:.2f} h), {entry['gap_frames']:,} without a phone",
         f"{entry['phones']:,} phones of {len(entry['by_phone'])} kinds, {entry['mean_frames'] * ms:.0f} ms on "
-        f"average; {largest['phone']} has the largest share of the frames, {largest['share']:.1%}",
+        f"average, {entry['shortest_share']:.1%} of them {SHORT * ms:.0f} ms or shorter; {largest['phone']} has "
+        f"{largest['share']:.1%} of the frames",
         "",
         "phone      count  mean ms  shortest  longest    share",
     ]

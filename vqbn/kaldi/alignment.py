@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vqbn.defects import Defects
 from vqbn.errors import InputError
 from vqbn.kaldi.symbols import base_phone
 from vqbn.kaldi.transition_model import BINARY, INTEGER, TransitionModel, read_model_phones, read_transition_model
@@ -60,7 +59,7 @@ class PhoneRuns:
 def read_phone_alignments(
     ali_dir: str | Path,
     wanted: Container[str] | None = None,
-    defects: Defects | None = None,
+    broken: dict[str, str] | None = None,
     phones: str | Path | None = None,
 ) -> dict[str, list[PhoneSegment]]:
     """Read the phones of an alignment directory, word position and stress stripped, silence kept.
@@ -68,14 +67,14 @@ def read_phone_alignments(
     Args:
         ali_dir: the folder with `ali.*.gz`, `final.mdl` and `phones.txt`.
         wanted: the utterances to give; all if None.
-        defects: takes the wanted utterances whose alignment is no path through the model; they are left out.
+        broken: takes the wanted utterances whose alignment is no path through the model, and why; they are left out.
         phones: the phone table, if it isn't `ali_dir/phones.txt`.
 
     Returns:
         Utterance → its segments, which cover all of its frames.
 
     Raises:
-        InputError: a file is missing, damaged or of another model; without `defects`, also a single bad alignment.
+        InputError: a file is missing, damaged or of another model; without `broken`, also a single bad alignment.
     """
     ali_dir = Path(ali_dir)
     model = read_transition_model(ali_dir / "final.mdl")
@@ -92,9 +91,9 @@ def read_phone_alignments(
                 continue
             if runs.broken[number]:
                 reason = f"the alignment is empty or no path through the phones' states in {model.path}"
-                if defects is None:
+                if broken is None:
                     raise InputError(f"{path}: '{utterance}': {reason}")
-                defects.add(utterance, f"{path}: {reason}")
+                broken[utterance] = f"{path}: {reason}"
                 continue
             if utterance in table:
                 raise InputError(f"{path}: '{utterance}' is aligned twice in {ali_dir}; align the set again")

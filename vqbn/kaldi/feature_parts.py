@@ -20,7 +20,7 @@ from vqbn.kaldi.audio import SAMPLE_RATE, read_audio
 from vqbn.kaldi.datadir import Utterance
 from vqbn.kaldi.features import FRAME_SHIFT, MEL_BINS, WINDOW, log_mel
 
-# At most this many parts until they hold 500 utterances each: enough for progress and for many processes.
+# At most this many parts, unless they would hold more than 500 utterances each: enough for progress and processes.
 PARTS = 32
 
 
@@ -90,7 +90,7 @@ class PartContent:
 
 def plan_parts(folder: str | Path, utterances: Sequence[Utterance], backend: str) -> list[Part]:
     """Divide utterances into parts; how depends on nothing but their number."""
-    size = min(500, max(50, math.ceil(len(utterances) / PARTS)))
+    size = min(500, max(10, math.ceil(len(utterances) / PARTS)))
     return [
         Part(
             Path(folder).absolute(),

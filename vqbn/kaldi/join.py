@@ -11,6 +11,7 @@ from vqbn.kaldi.ctm import Segment
 from vqbn.kaldi.features import FRAME_SHIFT
 
 TOLERANCE = 2  # frames
+SHORT = 3  # frames
 # What some programs write where there is no phone; it is no token.
 NO_PHONE = ("<eps>", "<blank>")
 
@@ -35,20 +36,18 @@ def to_frames(segments: Sequence[Segment], frame_shift: float = FRAME_SHIFT) -> 
         Runs from frame 0 to the end of the last segment.
     """
     runs: list[Run] = []
-    position = 0
+    position = end = 0
     for segment in segments:
-        start = max(position, round(segment.start / frame_shift))
+        start = max(end, round(segment.start / frame_shift))
         end = max(start + 1, round((segment.start + segment.duration) / frame_shift))
-        phone = None if segment.phone in NO_PHONE else segment.phone
-        begin = start
-        if start > position and phone is not None:
+        if segment.phone in NO_PHONE:
+            continue
+        if start > position:
             runs.append(Run(None, start - position))
-        elif phone is None:
-            begin = position
-        if phone is None and runs and runs[-1].phone is None:
-            begin -= runs.pop().frames
-        runs.append(Run(phone, end - begin))
+        runs.append(Run(segment.phone, end - start))
         position = end
+    if end > position:
+        runs.append(Run(None, end - position))
     return runs
 
 
@@ -118,8 +117,9 @@ def summarise(joined: Mapping[str, Sequence[Run]]) -> dict:
 
     Returns:
         A JSON object: "utterances", "frames", "hours", "phones" (tokens), "gap_frames", "mean_frames" (of a phone),
-        "largest_share" (the phone with the most frames, and its share of all), and "by_phone": phone → "count",
-        "frames", "mean_frames", "longest" (frames) and "shortest".
+        "shortest_share" (how many of the phones have at most 3 frames, the least that Kaldi's three-state phones can
+        have), "largest_share" (the phone with the most frames, and its share of all), and "by_phone": phone → "count",
+        "frames", "mean_frames", "shortest" and "longest" (frames).
     """
     lengths: dict[str, list[int]] = {}
     gaps = Counter()
@@ -141,6 +141,7 @@ def summarise(joined: Mapping[str, Sequence[Run]]) -> dict:
     }
     covered = sum(row["frames"] for row in by_phone.values())
     phones = sum(row["count"] for row in by_phone.values())
+    short = sum(frames <= SHORT for values in lengths.values() for frames in values)
     total = covered + gaps["frames"]
     largest = max(by_phone, key=lambda phone: by_phone[phone]["frames"], default=None)
     return {
@@ -150,6 +151,7 @@ def summarise(joined: Mapping[str, Sequence[Run]]) -> dict:
         "phones": phones,
         "gap_frames": gaps["frames"],
         "mean_frames": round(covered / phones, 2) if phones else None,
+        "shortest_share": round(short / phones, 4) if phones else None,
         "largest_share": {"phone": largest, "share": round(by_phone[largest]["frames"] / total, 4)}
         if largest
         else None,
