@@ -1,6 +1,5 @@
 """Vector-quantised bottlenecks that do not collapse, for any PyTorch model."""
 
-from vqbn.bottleneck.clock import Reestimation
 from vqbn.bottleneck.groups import parameter_groups
 from vqbn.bottleneck.kmeans import kmeans
 from vqbn.bottleneck.linear import LinearBottleneck
@@ -8,6 +7,7 @@ from vqbn.bottleneck.lookup import nearest_codes
 from vqbn.bottleneck.metrics import perplexity, uniform_nelbo, unigram_nelbo
 from vqbn.bottleneck.output import BottleneckOutput
 from vqbn.bottleneck.quantizer import VQBottleneck
+from vqbn.bottleneck.reestimation import Reestimation
 from vqbn.bottleneck.reservoir import Reservoir
 from vqbn.bottleneck.schedule import ReestimationSchedule
 

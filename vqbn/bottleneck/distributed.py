@@ -53,3 +53,11 @@ def row_counts(count: int, group: dist.ProcessGroup, device: torch.device) -> li
 def broadcast_from_first(x: torch.Tensor, group: dist.ProcessGroup) -> None:
     """Overwrite `x` with what the first process of `group` holds."""
     dist.broadcast(x, src=dist.get_global_rank(group, 0), group=group)
+
+
+def sum_together(parts: list[torch.Tensor], group: dist.ProcessGroup) -> list[torch.Tensor]:
+    """Add up tensors of one type over processes, in one message."""
+    flat = torch.cat([part.reshape(-1) for part in parts])
+    dist.all_reduce(flat, group=group)
+    pieces = flat.split([part.numel() for part in parts])
+    return [piece.view_as(part) for piece, part in zip(pieces, parts, strict=True)]

@@ -55,10 +55,12 @@ class MaskedBatchNorm(nn.Module):
         usable = x.detach().isfinite().all(1, keepdim=True)
         if valid is not None:
             usable = usable & valid.unsqueeze(1)
-        count = usable.sum().to(x.dtype)
-        totals = sum_over_processes(torch.cat([torch.where(usable, x, 0.0).sum(0), count.unsqueeze(0)]), group)
-        count = totals[-1].detach()
-        mean = totals[:-1] / count.clamp(min=1)
+        # In float64: rounded while it is added up, the mean of features far from zero would be off by a part of their
+        # spread.
+        sums = torch.where(usable, x, 0.0).sum(0, dtype=torch.float64)
+        totals = sum_over_processes(torch.cat([sums, usable.sum().unsqueeze(0)]), group)
+        count = totals[-1].detach().to(x.dtype)
+        mean = (totals[:-1] / totals[-1].detach().clamp(min=1)).to(x.dtype)
         # From the deviations, not from the squares: a large mean would drown the variance.
         centred = x - mean
         deviations = sum_over_processes(torch.where(usable, centred, 0.0).square().sum(0), group)

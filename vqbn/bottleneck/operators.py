@@ -1,7 +1,7 @@
-"""A bottleneck's bookkeeping as operators that a compiled graph can hold whole.
+"""A codebook's bookkeeping as operators that a compiled graph can hold.
 
-What a training step does beside arithmetic (the reservoir, counts, a clustering) can't be compiled. As operators with
-a number for the bottleneck it stays outside of the graph, without breaking it.
+What a training step does beside arithmetic (the reservoir, counts, a clustering) can't be compiled. As operators,
+with a number in place of the object, it is called from the graph without breaking it.
 """
 
 import itertools
@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from vqbn.bottleneck.quantizer import VQBottleneck
+    from vqbn.bottleneck.learner import CodebookLearner
 
 _numbers = itertools.count()
-_bottlenecks: "weakref.WeakValueDictionary[int, VQBottleneck]" = weakref.WeakValueDictionary()
+_learners: "weakref.WeakValueDictionary[int, CodebookLearner]" = weakref.WeakValueDictionary()
 
 
-def register(bottleneck: "VQBottleneck") -> int:
-    """Give a bottleneck a number for the operators below; it is valid in this process while the bottleneck exists."""
+def register(learner: "CodebookLearner") -> int:
+    """Give a learner a number for the operators below; it is valid in this process while the learner exists."""
     number = next(_numbers)
-    _bottlenecks[number] = bottleneck
+    _learners[number] = learner
     return number
 
 
@@ -28,21 +28,26 @@ def register(bottleneck: "VQBottleneck") -> int:
 # passed, since a compiled graph works on its own copy until it ends.
 @torch.library.custom_op("vqbn::learn", mutates_args=("effects",))
 def learn(
-    number: int, latents: torch.Tensor, codebook: torch.Tensor, valid: torch.Tensor | None, effects: torch.Tensor
+    number: int,
+    latents: torch.Tensor,
+    codebook: torch.Tensor,
+    valid: torch.Tensor | None,
+    sampling: bool,
+    effects: torch.Tensor,
 ) -> torch.Tensor:
-    """`VQBottleneck._learn`."""
-    return _bottlenecks[number]._learn(latents, codebook, valid)
+    """`CodebookLearner.learn`."""
+    return _learners[number].learn(latents, codebook, valid, sampling)
 
 
 @learn.register_fake
-def _(number, latents, codebook, valid, effects):
+def _(number, latents, codebook, valid, sampling, effects):
     return latents.new_empty(latents.shape[:2], dtype=torch.int64)
 
 
 @torch.library.custom_op("vqbn::assign", mutates_args=())
 def assign(number: int, latents: torch.Tensor, codebook: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
-    """`VQBottleneck._assign`."""
-    return _bottlenecks[number]._assign(latents, codebook, valid)
+    """`CodebookLearner.assign`."""
+    return _learners[number].assign(latents, codebook, valid)
 
 
 @assign.register_fake
@@ -50,18 +55,19 @@ def _(number, latents, codebook, valid):
     return latents.new_empty(latents.shape[:2], dtype=torch.int64)
 
 
-@torch.library.custom_op("vqbn::complete_update", mutates_args=("codebook", "counts", "sums", "effects"))
+@torch.library.custom_op("vqbn::complete_update", mutates_args=("codebook", "ema_counts", "ema_sums", "effects"))
 def complete_update(
     number: int,
     codebook: torch.Tensor,
-    counts: torch.Tensor | None,
-    sums: torch.Tensor | None,
+    ema_counts: torch.Tensor | None,
+    ema_sums: torch.Tensor | None,
+    clustering: bool,
     effects: torch.Tensor,
 ) -> None:
-    """`VQBottleneck._complete_update`."""
-    _bottlenecks[number]._complete_update(codebook, counts, sums)
+    """`CodebookLearner.complete_update`."""
+    _learners[number].complete_update(codebook, ema_counts, ema_sums, clustering)
 
 
 @complete_update.register_fake
-def _(number, codebook, counts, sums, effects):
+def _(number, codebook, ema_counts, ema_sums, clustering, effects):
     return None

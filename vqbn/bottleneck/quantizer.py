@@ -1,36 +1,25 @@
 """The vector-quantised bottleneck."""
 
-import logging
-import time
-import warnings
 import weakref
 from collections.abc import Iterable
 
-import numpy as np
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import nn
 
 from vqbn.bottleneck import operators
-from vqbn.bottleneck.alarm import SHARE, UPDATES, CollapseAlarm
-from vqbn.bottleneck.clock import Clock, Reestimation
-from vqbn.bottleneck.distributed import broadcast_from_first, effective_group, row_counts
-from vqbn.bottleneck.ema import ema_update
+from vqbn.bottleneck.clock import Clock
+from vqbn.bottleneck.distributed import effective_group
 from vqbn.bottleneck.following import Following, averaged_copies
-from vqbn.bottleneck.kmeans import SEEDINGS, kmeans, kmeans_inertia
-from vqbn.bottleneck.lookup import nearest_codes
-from vqbn.bottleneck.matching import match_codes
+from vqbn.bottleneck.kmeans import SEEDINGS
+from vqbn.bottleneck.learner import CodebookLearner
 from vqbn.bottleneck.normalization import MaskedBatchNorm
 from vqbn.bottleneck.output import BottleneckOutput
 from vqbn.bottleneck.padding import valid_positions
-from vqbn.bottleneck.reservoir import Reservoir
+from vqbn.bottleneck.reestimation import Reestimation
 from vqbn.bottleneck.schedule import ReestimationSchedule
 from vqbn.bottleneck.state import pack, unpack
-
-logger = logging.getLogger(__name__)
-
-# What belongs to one object in one process, and neither to its copies nor to its file.
-_PER_OBJECT = ("_following", "_live", "_number", "process_group")
 
 
 class VQBottleneck(nn.Module):
@@ -81,8 +70,6 @@ class VQBottleneck(nn.Module):
         codebook: codewords, (num_codebooks, K, code_dim / num_codebooks).
         ema_counts: N of equation 4, (num_codebooks, K), only with "ema".
         ema_sums: m of equation 4, like `codebook`, only with "ema".
-        reestimations: all clusterings so far, oldest first.
-        process_group: the processes that train this codebook together; None for all.
     """
 
     def __init__(
@@ -120,6 +107,10 @@ class VQBottleneck(nn.Module):
             raise ValueError(f"ema_decay must be at least 0 and below 1, not {ema_decay}")
         if not (commitment >= 0 and codebook_weight >= 0):
             raise ValueError(f"commitment ({commitment}) and codebook_weight ({codebook_weight}) must not be negative")
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise TypeError(f"seed must be an integer, not {seed!r}")
+        if seed < 0:
+            raise ValueError(f"seed must not be negative; got {seed}")
         if reestimation is not None and not isinstance(reestimation, ReestimationSchedule):
             raise TypeError(f"reestimation must be a ReestimationSchedule or None, not {type(reestimation).__name__}")
         if reservoir_size is None:
@@ -134,20 +125,13 @@ class VQBottleneck(nn.Module):
         self.codebook_size = codebook_size
         self.num_codebooks = num_codebooks
         self.codeword_dim = code_dim // num_codebooks
-        self.normalize = normalization == "batch"
         self.update = update
-        self.ema_decay = ema_decay
         self.commitment = commitment
         self.codebook_weight = codebook_weight
         self.reestimation = reestimation
-        self.reservoir_size = reservoir_size
-        self.seeding = seeding
-        self.match = match
-        self.seed = seed
-        self.verbose = verbose
 
         self.normalization = None
-        if self.normalize:
+        if normalization == "batch":
             self.normalization = MaskedBatchNorm(input_dim if projection else self.codeword_dim)
         self.projection = nn.Linear(input_dim, code_dim) if projection else None
         bound = _initial_bound(codebook_init, codebook_size, self.codeword_dim)
@@ -158,37 +142,31 @@ class VQBottleneck(nn.Module):
             self.register_buffer("codebook", codebook)
             self.register_buffer("ema_counts", torch.ones(num_codebooks, codebook_size))
             self.register_buffer("ema_sums", codebook.clone())
-        if not any(True for _ in self.parameters()):
-            # Freezing a model freezes its parameters: with none, this module could not tell.
-            self.trainable = nn.Parameter(torch.zeros(()))
+        self.switch = None
+        if not list(self.parameters()):
+            # Freezing a model freezes its parameters: without any, this module would not notice.
+            self.switch = nn.Parameter(torch.zeros(()))
 
-        self.clock = Clock(quantizing=reestimation is None, due=reestimation is not None and 1 in reestimation)
-        self.reestimations: list[Reestimation] = []
-        self.reservoir: Reservoir | None = None
-        if reestimation is not None:
-            self.reservoir = Reservoir(reservoir_size, code_dim, torch.Generator().manual_seed(seed))
-        self._alarm = CollapseAlarm(codebook_size)
-        self._new_counts: torch.Tensor | None = None
-        self._new_sums: torch.Tensor | None = None
-        self._encoder_norm: torch.Tensor | None = None
+        self.learner = CodebookLearner(
+            num_codebooks,
+            codebook_size,
+            self.codeword_dim,
+            ema_decay if update == "ema" else None,
+            reestimation,
+            reservoir_size,
+            seeding,
+            match,
+            seed,
+            verbose,
+            _advice(normalization, update, reestimation),
+        )
         self._effects = torch.zeros(1)
-        self._become_an_object()
-
-    def _become_an_object(self) -> None:
-        self.process_group = None
         self._following: Following | None = None
         self._live: weakref.ref[VQBottleneck] | None = None
-        self._number = operators.register(self)
 
     def __getstate__(self) -> dict:
-        state = self.__dict__.copy()
-        for name in _PER_OBJECT:
-            state.pop(name, None)
-        return state
-
-    def __setstate__(self, state: dict) -> None:
-        super().__setstate__(state)
-        self._become_an_object()
+        # Neither a copy nor a file follows the optimiser, or stands for a live bottleneck.
+        return self.__dict__ | {"_following": None, "_live": None}
 
     def extra_repr(self) -> str:
         return (
@@ -230,7 +208,7 @@ class VQBottleneck(nn.Module):
             if valid is not None:
                 valid = valid.reshape(-1)
                 x = torch.where(valid.unsqueeze(1), x, 0.0)
-            learning = self.training and self.is_trainable
+            learning = self.training and self._is_trainable()
             latents = self._latents(x, valid, learning)
             indices = self._indices(latents, valid, learning)
             quantized, loss = self._quantize(latents, indices, valid)
@@ -240,7 +218,7 @@ class VQBottleneck(nn.Module):
 
     def _latents(self, x: torch.Tensor, valid: torch.Tensor | None, learning: bool) -> torch.Tensor:
         """What is compared with the codewords, (N, num_codebooks, codeword_dim), of `x` (N, input_dim)."""
-        group = effective_group(self.process_group) if learning else None
+        group = effective_group(self.learner.process_group) if learning else None
         if self.projection is not None:
             if self.normalization is not None:
                 x = self.normalization(x, valid, learning, group)
@@ -256,13 +234,15 @@ class VQBottleneck(nn.Module):
         """Code indices (N, num_codebooks), and all that a training step leaves behind."""
         latents, codebook = latents.detach(), self.codebook
         if _exporting():
-            return self._assign(latents, codebook.detach(), valid)
+            return self.learner.assign(latents, codebook.detach(), valid)
+        number, effects = self.learner.number, self._effects
         with torch.no_grad():
             if not learning:
-                return operators.assign(self._number, latents, codebook, valid)
+                return operators.assign(number, latents, codebook, valid)
+            free = self._codebook_is_free()
             if self._following is None:
-                operators.complete_update(self._number, codebook, *self._ema, self._effects)
-            return operators.learn(self._number, latents, codebook, valid, self._effects)
+                operators.complete_update(number, codebook, *self._averages, free, effects)
+            return operators.learn(number, latents, codebook, valid, free, effects)
 
     def _quantize(
         self, latents: torch.Tensor, indices: torch.Tensor, valid: torch.Tensor | None
@@ -282,8 +262,8 @@ class VQBottleneck(nn.Module):
         if self.update == "gradient":
             to_latents = torch.where(has_code, codewords - latents.detach(), 0.0)
             loss = loss + self.codebook_weight * to_latents.square().sum() / values
-        if hasattr(self, "trainable"):
-            loss = loss + 0.0 * self.trainable
+        if self.switch is not None:
+            loss = loss + 0.0 * self.switch
         return quantized, loss
 
     def _codewords(self, indices: torch.Tensor) -> torch.Tensor:
@@ -309,7 +289,7 @@ class VQBottleneck(nn.Module):
             raise TypeError(f"indices must be integers, not {indices.dtype}")
         if indices.shape[-1:] != (self.num_codebooks,):
             raise ValueError(f"indices must have the shape (..., {self.num_codebooks}), not {tuple(indices.shape)}")
-        if not self.clock.quantizing:
+        if not self.quantizing:
             raise RuntimeError("there are no codes yet: the first clustering is still to come")
         flat = indices.reshape(-1, self.num_codebooks).long()
         if not torch.compiler.is_compiling() and not bool(((flat >= -1) & (flat < self.codebook_size)).all()):
@@ -317,224 +297,16 @@ class VQBottleneck(nn.Module):
         codewords = torch.where((flat >= 0).unsqueeze(2), self._codewords(flat.clamp(min=0)), 0.0)
         return codewords.reshape(*indices.shape[:-1], self.code_dim)
 
-    # --- Training -----------------------------------------------------------------------------------------------------
-
-    @property
-    def is_trainable(self) -> bool:
-        """Whether any parameter requires gradients; if not, nothing changes in training either."""
+    def _is_trainable(self) -> bool:
         return any(parameter.requires_grad for parameter in self.parameters())
 
+    def _codebook_is_free(self) -> bool:
+        """Whether the codebook isn't frozen."""
+        return self._is_trainable() and (self.update == "ema" or self.codebook.requires_grad)
+
     @property
-    def _ema(self) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    def _averages(self) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         return (self.ema_counts, self.ema_sums) if self.update == "ema" else (None, None)
-
-    def _assign(self, latents: torch.Tensor, codebook: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
-        """Indices int64 (N, num_codebooks) of vectors; -1 where there is no code."""
-        if not self.clock.quantizing:
-            return torch.full(latents.shape[:2], -1, dtype=torch.int64, device=latents.device)
-        usable = _usable(latents, valid)
-        return torch.where(usable.unsqueeze(1), nearest_codes(latents, codebook), -1)
-
-    def _learn(self, latents: torch.Tensor, codebook: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
-        """Assign vectors and remember what the next update of the codebook needs of them.
-
-        Args:
-            latents: (N, num_codebooks, codeword_dim), no gradient.
-            codebook: the codewords.
-            valid: bool (N,), or None.
-
-        Returns:
-            Indices int64 (N, num_codebooks), -1 where there is no code.
-        """
-        usable = _usable(latents, valid)
-        indices = torch.full(latents.shape[:2], -1, dtype=torch.int64, device=latents.device)
-        vectors = latents[usable]
-        found = nearest_codes(vectors, codebook) if self.clock.quantizing else None
-        if found is not None:
-            indices[usable] = found
-        self._accumulate(vectors, found)
-        self._encoder_norm = vectors.norm(dim=2).mean() if len(vectors) else self._encoder_norm
-        self.clock.pending = True
-        return indices
-
-    def _accumulate(self, vectors: torch.Tensor, indices: torch.Tensor | None) -> None:
-        """Count vectors of all processes, (N, num_codebooks, codeword_dim), and show them to the reservoir."""
-        group = effective_group(self.process_group)
-        parts = []
-        if indices is not None:
-            counts, sums = self._counts_and_sums(vectors, indices)
-            parts = [counts] if sums is None else [counts, sums]
-        kept = None
-        if self._samples():
-            kept, rows = self._draw(vectors.flatten(1), group)
-            parts.append(rows)
-        if not parts:
-            return
-        if group is not None:
-            parts = _summed(parts, group)
-        if kept is not None:
-            self.reservoir.write(kept, parts.pop())
-        if indices is not None:
-            self._new_counts = parts[0].long() if self._new_counts is None else self._new_counts + parts[0].long()
-            if self.update == "ema":
-                self._new_sums = parts[1] if self._new_sums is None else self._new_sums + parts[1]
-
-    def _counts_and_sums(
-        self, vectors: torch.Tensor, indices: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """How many vectors each codeword took, (num_codebooks, K), and for EMA their sums, like the codebook."""
-        size, codebooks = self.codebook_size, self.num_codebooks
-        flat = (indices + torch.arange(codebooks, device=indices.device) * size).reshape(-1)
-        counts = torch.bincount(flat, minlength=codebooks * size).view(codebooks, size).to(vectors.dtype)
-        if self.update != "ema":
-            return counts, None
-        sums = vectors.new_zeros(codebooks * size, self.codeword_dim)
-        # On a GPU index_add_ adds in any order; index_put_ sorts first, so that the result is always the same.
-        if sums.device.type == "cpu":
-            sums.index_add_(0, flat, vectors.reshape(-1, self.codeword_dim))
-        else:
-            sums.index_put_((flat,), vectors.reshape(-1, self.codeword_dim), accumulate=True)
-        return counts, sums.view_as(self.codebook)
-
-    def _samples(self) -> bool:
-        """Whether a clustering is still to come that the vectors of this update can enter."""
-        if self.reservoir is None or not self.codebook_is_trainable:
-            return False
-        return self.clock.due or self.clock.updates + 2 <= self.reestimation.last
-
-    def _draw(
-        self, rows: torch.Tensor, group: "torch.distributed.ProcessGroup | None"
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Decide which rows of all processes, in rank order, the reservoir takes.
-
-        Returns:
-            Their slots, and the rows, (accepted, code_dim): zeros for those of other processes.
-        """
-        if group is None:
-            slots, accepted = self.reservoir.draw(len(rows))
-            return slots, rows[accepted.to(rows.device)]
-        counts = row_counts(len(rows), group, rows.device)
-        slots, accepted = self.reservoir.draw(sum(counts))
-        local = (accepted - sum(counts[: torch.distributed.get_rank(group)])).to(rows.device)
-        own = (local >= 0) & (local < len(rows))
-        taken = rows.new_zeros(len(local), self.code_dim)
-        taken[own] = rows[local[own]]
-        return slots, taken
-
-    @property
-    def codebook_is_trainable(self) -> bool:
-        """Whether the codebook may change in training."""
-        return self.is_trainable and (self.update == "ema" or self.codebook.requires_grad)
-
-    @torch.no_grad()
-    def _complete_update(
-        self, codebook: torch.Tensor, ema_counts: torch.Tensor | None, ema_sums: torch.Tensor | None
-    ) -> None:
-        """Do what is to be done between two updates, if there was a training forward since the last: change the
-        given tensors, which are the module's, or stand for them."""
-        if not self.clock.pending:
-            return
-        self.clock.pending = False
-        self.clock.updates += 1
-        counts, sums = self._new_counts, self._new_sums
-        self._new_counts = self._new_sums = None
-        if counts is not None:
-            if self.update == "ema":
-                ema_update(codebook, ema_counts, ema_sums, counts, sums.to(codebook.device), self.ema_decay)
-            if self._alarm.update(counts):
-                self._warn_of_collapse(codebook)
-        if self.reestimation is not None and self.codebook_is_trainable:
-            self._cluster_if_due(codebook, ema_counts, ema_sums)
-        for copy in [] if self._following is None else self._following.copies:
-            copy.clock = Clock(**self.clock.state())
-
-    def _cluster_if_due(
-        self, codebook: torch.Tensor, ema_counts: torch.Tensor | None, ema_sums: torch.Tensor | None
-    ) -> None:
-        update = self.clock.updates + 1
-        planned = update in self.reestimation
-        if not (planned or self.clock.due):
-            return
-        if len(self.reservoir) < self.codebook_size:
-            self._log(
-                logging.WARNING if planned or not self.clock.due else logging.DEBUG,
-                f"no clustering for update {update}: {len(self.reservoir)} vectors for {self.codebook_size} codewords; "
-                "trying again after every update",
-            )
-            self.clock.due = True
-            return
-        started = time.perf_counter()
-        new, inertias, used = self._cluster(codebook)
-        vectors = len(self.reservoir)
-        codebook.copy_(new)
-        if self.update == "ema":
-            ema_counts.fill_(1)
-            ema_sums.copy_(new)
-        if self._following is not None:
-            if isinstance(self.codebook, nn.Parameter):
-                self._following.forget_moments(self.codebook)
-            for copy in self._following.copies:
-                copy._take_over(self)
-        self.reservoir.reset()
-        self._alarm.restart_window()
-        self.clock.due = False
-        self.clock.quantizing = True
-        done = Reestimation(update, vectors, *inertias, used, time.perf_counter() - started)
-        self.reestimations.append(done)
-        self._log(
-            logging.INFO if self.verbose else logging.DEBUG,
-            f"clustered {vectors} vectors for update {update} in {done.seconds:.1f} s: mean squared distance "
-            f"{done.inertia_before:.4g} before, {done.inertia_after:.4g} now; "
-            f"{used} of {self.num_codebooks * self.codebook_size} codewords used",
-        )
-
-    def _cluster(self, codebook: torch.Tensor) -> tuple[torch.Tensor, tuple[float, float], int]:
-        """A new codebook from the reservoir, made by the first process.
-
-        Returns:
-            The codebook, the mean squared distances before and after, and how many codewords are used.
-        """
-        group = effective_group(self.process_group)
-        new = torch.empty_like(codebook)
-        # Whether it went well, the inertias, the codewords used.
-        figures = torch.zeros(4, dtype=torch.float64, device=codebook.device)
-        error = None
-        if group is None or torch.distributed.get_rank(group) == 0:
-            try:
-                figures[1:] = torch.tensor(self._cluster_here(codebook, new), dtype=torch.float64)
-                figures[0] = 1
-            except Exception as raised:
-                # The others wait for this process: they have to hear of it.
-                error = raised
-        if group is not None:
-            broadcast_from_first(figures, group)
-        went_well, before, after, used = figures.tolist()
-        if error is not None:
-            raise error
-        if not went_well:
-            raise RuntimeError("the clustering failed on the first process; its error says why")
-        if group is not None:
-            broadcast_from_first(new, group)
-        return new, (before, after), int(used)
-
-    def _cluster_here(self, codebook: torch.Tensor, new: torch.Tensor) -> tuple[float, float, int]:
-        """Write a codebook made from the reservoir into `new`; the figures for `Reestimation`."""
-        vectors = self.reservoir.sample().to(codebook.device)
-        before = after = used = 0
-        for c, part in enumerate(vectors.split(self.codeword_dim, dim=1)):
-            # One of its own for each clustering: processes that don't cluster need not keep it in step.
-            entropy = np.random.SeedSequence([self.seed, len(self.reestimations), c]).generate_state(1, np.uint64)
-            generator = torch.Generator().manual_seed(int(entropy[0] >> 1))
-            centroids = kmeans(part, self.codebook_size, init=self.seeding, generator=generator).to(codebook.dtype)
-            # The first codewords come from no data: their numbers mean nothing.
-            if self.match and self.clock.quantizing:
-                centroids = centroids[match_codes(centroids, codebook[c])]
-            before += kmeans_inertia(part, codebook[c])[0]
-            inertia, counts = kmeans_inertia(part, centroids)
-            after += inertia
-            used += int((counts > 0).sum())
-            new[c] = centroids
-        return before / len(vectors), after / len(vectors), used
 
     # --- Company ------------------------------------------------------------------------------------------------------
 
@@ -568,7 +340,7 @@ class VQBottleneck(nn.Module):
         def after_step() -> None:
             bottleneck = this()
             if bottleneck is not None:
-                bottleneck._complete_update(bottleneck.codebook, *bottleneck._ema)
+                bottleneck._after_step()
 
         def after_end() -> None:
             bottleneck = this()
@@ -578,7 +350,16 @@ class VQBottleneck(nn.Module):
         self._following = Following(optimizer, copies, after_step, after_end)
         for copy in copies:
             copy._live = this
-            copy.clock = Clock(**self.clock.state())
+            copy.learner.clock = Clock(**self.learner.clock.state())
+
+    def _after_step(self) -> None:
+        renewed = self.learner.complete_update(self.codebook, *self._averages, self._codebook_is_free())
+        if renewed and isinstance(self.codebook, nn.Parameter):
+            self._following.forget_moments(self.codebook)
+        for copy in self._following.copies:
+            copy.learner.clock = Clock(**self.learner.clock.state())
+            if renewed:
+                copy._take_over(self)
 
     def unfollow(self) -> None:
         """Count training forwards as updates again."""
@@ -600,14 +381,28 @@ class VQBottleneck(nn.Module):
     # --- What to look at ----------------------------------------------------------------------------------------------
 
     @property
+    def process_group(self) -> dist.ProcessGroup | None:
+        """The processes that train this codebook together; None for all that there are."""
+        return self.learner.process_group
+
+    @process_group.setter
+    def process_group(self, group: dist.ProcessGroup | None) -> None:
+        self.learner.process_group = group
+
+    @property
     def updates(self) -> int:
         """Updates done so far."""
-        return self.clock.updates
+        return self.learner.clock.updates
 
     @property
     def quantizing(self) -> bool:
         """Whether vectors are replaced by codewords: not before the first clustering."""
-        return self.clock.quantizing
+        return self.learner.clock.quantizing
+
+    @property
+    def reestimations(self) -> list[Reestimation]:
+        """All clusterings so far, oldest first."""
+        return list(self.learner.reestimations)
 
     @property
     def codeword_norm(self) -> float:
@@ -616,43 +411,14 @@ class VQBottleneck(nn.Module):
 
     @property
     def encoder_norm(self) -> float | None:
-        """Mean Euclidean norm of what was compared with them in the last training forward of this process."""
-        return None if self._encoder_norm is None else self._encoder_norm.item()
+        """Mean Euclidean norm of what was compared with them, in the last training forward of this process."""
+        norm = self.learner.encoder_norm
+        return None if norm is None else norm.item()
 
     @property
     def perplexity(self) -> float | None:
-        """Perplexity of the codes of a recent stretch of training, 50 updates or more; lowest over codebooks."""
-        return self._alarm.perplexity
-
-    def _warn_of_collapse(self, codebook: torch.Tensor) -> None:
-        if not self._speaks():
-            return
-        norm = codebook.detach().float().norm(dim=2).mean().item()
-        ratio = f"{norm / self.encoder_norm:.2g}" if self.encoder_norm else "unknown"
-        advice = []
-        if not self.normalize:
-            advice.append('normalization="batch"')
-        if self.reestimation is None:
-            advice.append("a ReestimationSchedule")
-        advice.append("a smaller codebook_init" if self.reestimation is None else "a schedule that lasts longer")
-        if self.update == "gradient":
-            advice.append("a codebook learning rate 10 times the other (parameter_groups)")
-        warnings.warn(
-            f"the codebook has collapsed: its perplexity, {self._alarm.perplexity:.1f}, has been under {SHARE:.0%} of "
-            f"{self.codebook_size} codewords for {UPDATES} updates. The mean norm of the codewords is {ratio} times "
-            f"that of the encoder's outputs; much more than 1 lets few codewords win. Try {', '.join(advice)}.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-
-    def _log(self, level: int, message: str) -> None:
-        if self._speaks():
-            logger.log(level, message)
-
-    def _speaks(self) -> bool:
-        """Whether this process is the one that reports."""
-        group = effective_group(self.process_group)
-        return group is None or torch.distributed.get_rank(group) == 0
+        """Perplexity of the codes of the last 50 updates or so that were looked at; lowest over codebooks."""
+        return self.learner.alarm.perplexity
 
     # --- State --------------------------------------------------------------------------------------------------------
 
@@ -662,21 +428,7 @@ class VQBottleneck(nn.Module):
         An averaged copy gives that of the bottleneck that it is a copy of.
         """
         live = None if self._live is None else self._live()
-        if live is not None:
-            return live.get_extra_state()
-        alarm, tensors = self._alarm.state()
-        if self._new_counts is not None:
-            tensors["new_counts"] = self._new_counts
-        if self._new_sums is not None:
-            tensors["new_sums"] = self._new_sums.float()
-        values = {
-            "clock": self.clock.state(),
-            "alarm": alarm,
-            "reestimations": [done.state() for done in self.reestimations],
-        }
-        if self.reservoir is not None:
-            tensors |= {f"reservoir.{name}": tensor for name, tensor in self.reservoir.state_dict().items()}
-        return pack(values, tensors)
+        return pack(*(self if live is None else live).learner.state())
 
     def set_extra_state(self, state: torch.Tensor) -> None:
         """Continue from what `get_extra_state` gave.
@@ -684,32 +436,7 @@ class VQBottleneck(nn.Module):
         Raises:
             RuntimeError: it was damaged, or belongs to a bottleneck with another reservoir or codebook.
         """
-        values, tensors = unpack(state)
-        for name in ("new_counts", "new_sums"):
-            if name in tensors and tensors[name].shape[:2] != self.codebook.shape[:2]:
-                raise RuntimeError(
-                    f"the extra state counts codes of {tuple(tensors[name].shape[:2])} codebooks and codewords; "
-                    f"this bottleneck has {tuple(self.codebook.shape[:2])}"
-                )
-        if self.reservoir is not None:
-            saved = {
-                name.removeprefix("reservoir."): tensor
-                for name, tensor in tensors.items()
-                if name.startswith("reservoir.")
-            }
-            if not saved and not values["clock"]["quantizing"]:
-                raise RuntimeError("the extra state has no reservoir, but the first clustering is still to come")
-            if saved:
-                try:
-                    self.reservoir.load_state_dict(saved)
-                except ValueError as error:
-                    raise RuntimeError(f"the reservoir of the extra state doesn't fit: {error}") from None
-        self.clock = Clock(**values["clock"])
-        self.reestimations = [Reestimation(**done) for done in values["reestimations"]]
-        device, dtype = self.codebook.device, self.codebook.dtype
-        self._new_counts = tensors["new_counts"].to(device) if "new_counts" in tensors else None
-        self._new_sums = tensors["new_sums"].to(device, dtype) if "new_sums" in tensors else None
-        self._alarm.load(values["alarm"], tensors)
+        self.learner.load(*unpack(state), self.codebook)
 
 
 class _StraightThrough(torch.autograd.Function):
@@ -724,23 +451,22 @@ class _StraightThrough(torch.autograd.Function):
         return gradient, None
 
 
-def _usable(latents: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
-    """Bool (N,): which vectors are real and finite."""
-    finite = latents.isfinite().flatten(1).all(1)
-    return finite if valid is None else finite & valid
-
-
-def _summed(parts: list[torch.Tensor], group: "torch.distributed.ProcessGroup") -> list[torch.Tensor]:
-    """Add up tensors over processes in one message."""
-    flat = torch.cat([part.reshape(-1) for part in parts])
-    torch.distributed.all_reduce(flat, group=group)
-    pieces = flat.split([part.numel() for part in parts])
-    return [piece.view_as(part) for piece, part in zip(pieces, parts, strict=True)]
-
-
 def _exporting() -> bool:
     """Whether a graph is made for a runtime that doesn't know this package's operators."""
     return torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export() or torch.jit.is_tracing()
+
+
+def _advice(normalization: str, update: str, reestimation: ReestimationSchedule | None) -> str:
+    """What to try if the codebook collapses."""
+    wishes = []
+    if normalization == "none":
+        wishes.append('normalization="batch"')
+    wishes.append("a ReestimationSchedule" if reestimation is None else "a ReestimationSchedule that lasts longer")
+    if update == "gradient":
+        wishes.append("a codebook learning rate ten times the other (parameter_groups)")
+    if reestimation is None:
+        wishes.append("a smaller codebook_init")
+    return f"Try {', '.join(wishes)}."
 
 
 def _initial_bound(init: str | float, size: int, dim: int) -> float:

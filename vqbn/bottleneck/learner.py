@@ -1,0 +1,345 @@
+"""What a codebook learns from training beside gradients: moving averages and clusterings."""
+
+import logging
+import time
+import warnings
+
+import torch
+import torch.distributed as dist
+
+from vqbn.bottleneck import operators
+from vqbn.bottleneck.alarm import SHARE, UPDATES, CollapseAlarm
+from vqbn.bottleneck.clock import Clock
+from vqbn.bottleneck.distributed import effective_group, row_counts, sum_together
+from vqbn.bottleneck.ema import ema_update
+from vqbn.bottleneck.lookup import nearest_codes
+from vqbn.bottleneck.reestimation import Reestimation, reestimate_together
+from vqbn.bottleneck.reservoir import Reservoir
+from vqbn.bottleneck.schedule import ReestimationSchedule
+
+logger = logging.getLogger(__name__)
+
+
+class CodebookLearner:
+    """The bookkeeping of a `VQBottleneck`: all that is neither a parameter nor a buffer.
+
+    In a training forward `learn` assigns vectors and accumulates. Between two updates `complete_update` changes the
+    codebook. The codebook and its moving averages belong to the bottleneck and are passed in.
+
+    Args:
+        num_codebooks: C.
+        codebook_size: K.
+        codeword_dim: D.
+        ema_decay: γ of equation 4, or None if gradients train the codebook.
+        schedule: when to cluster; None for never.
+        reservoir_size: vectors kept for a clustering.
+        seeding: of k-means.
+        match: number new codewords like the old ones.
+        seed: of the reservoir and k-means.
+        verbose: log every clustering as information.
+        advice: what to try if the codebook collapses.
+
+    Attributes:
+        clock: updates, and whether vectors are quantised yet.
+        reservoir: a sample of the vectors since the last clustering, or None without a schedule.
+        reestimations: all clusterings so far.
+        alarm: the watch over the perplexity.
+        encoder_norm: mean norm of the vectors of the last training forward, or None.
+        process_group: the processes that train the codebook together; None for all.
+        number: what the compiled operators know this object by.
+    """
+
+    def __init__(
+        self,
+        num_codebooks: int,
+        codebook_size: int,
+        codeword_dim: int,
+        ema_decay: float | None,
+        schedule: ReestimationSchedule | None,
+        reservoir_size: int,
+        seeding: str,
+        match: bool,
+        seed: int,
+        verbose: bool,
+        advice: str,
+    ):
+        self.num_codebooks = num_codebooks
+        self.codebook_size = codebook_size
+        self.codeword_dim = codeword_dim
+        self.ema_decay = ema_decay
+        self.schedule = schedule
+        self.seeding = seeding
+        self.match = match
+        self.seed = seed
+        self.verbose = verbose
+        self.advice = advice
+        self.clock = Clock(quantizing=schedule is None, due=schedule is not None and 1 in schedule)
+        self.reservoir: Reservoir | None = None
+        if schedule is not None:
+            generator = torch.Generator().manual_seed(seed)
+            self.reservoir = Reservoir(reservoir_size, num_codebooks * codeword_dim, generator)
+        self.reestimations: list[Reestimation] = []
+        self.alarm = CollapseAlarm(codebook_size)
+        self.encoder_norm: torch.Tensor | None = None
+        self._counts: torch.Tensor | None = None
+        self._sums: torch.Tensor | None = None
+        self.process_group: dist.ProcessGroup | None = None
+        self.number = operators.register(self)
+
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"process_group": None, "number": None}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        self.number = operators.register(self)
+
+    # --- In a forward -------------------------------------------------------------------------------------------------
+
+    def assign(self, latents: torch.Tensor, codebook: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
+        """Find codes.
+
+        Args:
+            latents: (N, C, D), no gradient.
+            codebook: (C, K, D).
+            valid: bool (N,), False where there is padding; or None.
+
+        Returns:
+            Indices int64 (N, C); -1 where there is no code.
+        """
+        if not self.clock.quantizing:
+            return torch.full(latents.shape[:2], -1, dtype=torch.int64, device=latents.device)
+        return torch.where(_usable(latents, valid).unsqueeze(1), nearest_codes(latents, codebook), -1)
+
+    def learn(
+        self, latents: torch.Tensor, codebook: torch.Tensor, valid: torch.Tensor | None, sampling: bool
+    ) -> torch.Tensor:
+        """`assign`, and remember what the next update of the codebook needs.
+
+        Args:
+            sampling: show the vectors to the reservoir; off if the codebook is frozen.
+        """
+        usable = _usable(latents, valid)
+        indices = torch.full(latents.shape[:2], -1, dtype=torch.int64, device=latents.device)
+        vectors = latents[usable]
+        if self.clock.quantizing:
+            indices[usable] = nearest_codes(vectors, codebook)
+        self._accumulate(vectors, indices[usable], sampling)
+        if len(vectors):
+            self.encoder_norm = vectors.norm(dim=2).mean()
+        self.clock.pending = True
+        return indices
+
+    def _accumulate(self, vectors: torch.Tensor, indices: torch.Tensor, sampling: bool) -> None:
+        """Count the vectors of all processes, (n, C, D), with their indices, (n, C), and show them to the reservoir."""
+        group = effective_group(self.process_group)
+        # Nothing is sent that isn't used, and all in one message.
+        parts = self._counts_and_sums(vectors, indices) if self.clock.quantizing else []
+        slots = None
+        if sampling and self._clustering_ahead():
+            slots, rows = self._draw(vectors.flatten(1), group)
+            parts.append(rows)
+        if group is not None and parts:
+            parts = sum_together(parts, group)
+        if slots is not None:
+            self.reservoir.write(slots, parts.pop())
+        if parts:
+            counts = parts[0].long()
+            self._counts = counts if self._counts is None else self._counts.to(counts.device) + counts
+        if len(parts) > 1:
+            sums = parts[1]
+            self._sums = sums if self._sums is None else self._sums.to(sums.device) + sums
+
+    def _counts_and_sums(self, vectors: torch.Tensor, indices: torch.Tensor) -> list[torch.Tensor]:
+        """How many vectors each codeword took, (C, K), and for EMA their sums, (C, K, D)."""
+        total = self.num_codebooks * self.codebook_size
+        first = torch.arange(self.num_codebooks, device=indices.device) * self.codebook_size
+        codes = (indices + first).reshape(-1)
+        counts = torch.bincount(codes, minlength=total).view(self.num_codebooks, -1).to(vectors.dtype)
+        if self.ema_decay is None:
+            return [counts]
+        sums = vectors.new_zeros(total, self.codeword_dim)
+        rows = vectors.reshape(-1, self.codeword_dim)
+        # On a GPU index_add_ adds in any order; index_put_ sorts first, so that the result is always the same.
+        if sums.device.type == "cpu":
+            sums.index_add_(0, codes, rows)
+        else:
+            sums.index_put_((codes,), rows, accumulate=True)
+        return [counts, sums.view(self.num_codebooks, self.codebook_size, self.codeword_dim)]
+
+    def _clustering_ahead(self) -> bool:
+        """Whether a clustering is still to come that the vectors of this update can enter."""
+        if self.schedule is None:
+            return False
+        return self.clock.due or self.clock.updates + 2 <= self.schedule.last
+
+    def _draw(self, rows: torch.Tensor, group: dist.ProcessGroup | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Decide which rows of all processes, in rank order, the reservoir takes.
+
+        Returns:
+            Their slots, and the rows, (accepted, C * D): zeros in place of those of other processes.
+        """
+        if group is None:
+            slots, accepted = self.reservoir.draw(len(rows))
+            return slots, rows[accepted.to(rows.device)]
+        counts = row_counts(len(rows), group, rows.device)
+        slots, accepted = self.reservoir.draw(sum(counts))
+        local = (accepted - sum(counts[: dist.get_rank(group)])).to(rows.device)
+        own = (local >= 0) & (local < len(rows))
+        taken = rows.new_zeros(len(local), rows.shape[1])
+        taken[own] = rows[local[own]]
+        return slots, taken
+
+    # --- Between updates ----------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def complete_update(
+        self,
+        codebook: torch.Tensor,
+        ema_counts: torch.Tensor | None,
+        ema_sums: torch.Tensor | None,
+        clustering: bool,
+    ) -> bool:
+        """Do what is to be done between two updates, if there was a training forward since the last.
+
+        Args:
+            codebook: (C, K, D), changed in place.
+            ema_counts: N of equation 4, (C, K), changed in place; None without EMA.
+            ema_sums: m of equation 4, (C, K, D), changed in place; None without EMA.
+            clustering: whether to cluster if it is planned; off if the codebook is frozen.
+
+        Returns:
+            Whether there is a new codebook.
+        """
+        if not self.clock.pending:
+            return False
+        self.clock.pending = False
+        self.clock.updates += 1
+        counts, sums = self._counts, self._sums
+        self._counts = self._sums = None
+        if sums is not None:
+            device = codebook.device
+            ema_update(codebook, ema_counts, ema_sums, counts.to(device), sums.to(device), self.ema_decay)
+        if counts is not None and self.alarm.update(counts):
+            self._warn_of_collapse(codebook)
+        if not (clustering and self.schedule is not None):
+            return False
+        planned = self.clock.updates + 1 in self.schedule
+        if not (planned or self.clock.due):
+            return False
+        if len(self.reservoir) < self.codebook_size:
+            self._log(
+                logging.WARNING if planned else logging.DEBUG,
+                f"no clustering for update {self.clock.updates + 1}: {len(self.reservoir)} vectors for "
+                f"{self.codebook_size} codewords; trying again after every update",
+            )
+            self.clock.due = True
+            return False
+        self._cluster(codebook, ema_counts, ema_sums)
+        return True
+
+    def _cluster(self, codebook: torch.Tensor, ema_counts: torch.Tensor | None, ema_sums: torch.Tensor | None) -> None:
+        started = time.perf_counter()
+        new, before, after, used = reestimate_together(
+            effective_group(self.process_group),
+            self.reservoir.sample().to(codebook.device),
+            codebook,
+            self.seeding,
+            # The first codewords come from no data: their numbers mean nothing.
+            self.match and self.clock.quantizing,
+            # Processes that don't cluster have no generator to keep in step: each clustering seeds its own.
+            (self.seed, len(self.reestimations)),
+        )
+        vectors = len(self.reservoir)
+        codebook.copy_(new)
+        if ema_counts is not None:
+            ema_counts.fill_(1)
+            ema_sums.copy_(new)
+        self.reservoir.reset()
+        self.alarm.restart_window()
+        self.clock.due = False
+        self.clock.quantizing = True
+        done = Reestimation(self.clock.updates + 1, vectors, before, after, used, time.perf_counter() - started)
+        self.reestimations.append(done)
+        self._log(
+            logging.INFO if self.verbose else logging.DEBUG,
+            f"clustered {vectors} vectors for update {done.update} in {done.seconds:.1f} s: mean squared distance "
+            f"{before:.4g} before, {after:.4g} now; {used} of {self.num_codebooks * self.codebook_size} codewords used",
+        )
+
+    def _warn_of_collapse(self, codebook: torch.Tensor) -> None:
+        if not self._speaks():
+            return
+        ratio = "an unknown number of"
+        if self.encoder_norm is not None and self.encoder_norm > 0:
+            ratio = f"{codebook.norm(dim=2).mean().item() / self.encoder_norm.item():.2g}"
+        warnings.warn(
+            f"the codebook has collapsed: its perplexity, {self.alarm.perplexity:.1f}, has been under {SHARE:.0%} of "
+            f"its {self.codebook_size} codewords for {UPDATES} updates. The mean norm of the codewords is {ratio} "
+            f"times that of the encoder's outputs; much above 1, few codewords win them all. {self.advice}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+    def _log(self, level: int, message: str) -> None:
+        if self._speaks():
+            logger.log(level, message)
+
+    def _speaks(self) -> bool:
+        """Whether this process is the one that reports."""
+        group = effective_group(self.process_group)
+        return group is None or dist.get_rank(group) == 0
+
+    # --- State --------------------------------------------------------------------------------------------------------
+
+    def state(self) -> tuple[dict, dict[str, torch.Tensor]]:
+        """Plain values, and tensors, for `load`: all that decides how training goes on."""
+        alarm, tensors = self.alarm.state()
+        if self._counts is not None:
+            tensors["counts"] = self._counts
+        if self._sums is not None:
+            tensors["sums"] = self._sums if self._sums.dtype == torch.float64 else self._sums.float()
+        if self.reservoir is not None:
+            tensors |= {f"reservoir.{name}": tensor for name, tensor in self.reservoir.state_dict().items()}
+        values = {
+            "clock": self.clock.state(),
+            "alarm": alarm,
+            "reestimations": [done.state() for done in self.reestimations],
+        }
+        return values, tensors
+
+    def load(self, values: dict, tensors: dict[str, torch.Tensor], codebook: torch.Tensor) -> None:
+        """Continue from what `state` gave.
+
+        Raises:
+            RuntimeError: it belongs to a codebook of another size, or to another reservoir.
+        """
+        for name in ("counts", "alarm_counts"):
+            if name in tensors and tensors[name].shape != codebook.shape[:2]:
+                raise RuntimeError(
+                    f"the extra state counts the codes of {tuple(tensors[name].shape)} codebooks and codewords; "
+                    f"this bottleneck has {tuple(codebook.shape[:2])}"
+                )
+        reservoir = {
+            name.removeprefix("reservoir."): tensor for name, tensor in tensors.items() if name.startswith("reservoir.")
+        }
+        if self.reservoir is not None and reservoir:
+            try:
+                self.reservoir.load_state_dict(reservoir)
+            except ValueError as error:
+                raise RuntimeError(f"the extra state doesn't fit: {error}") from None
+        elif self.reservoir is None and not values["clock"]["quantizing"]:
+            raise RuntimeError(
+                "the extra state is from before a first clustering, and this bottleneck has no ReestimationSchedule: "
+                "give it the schedule that it was trained with"
+            )
+        self.clock = Clock(**values["clock"])
+        self.reestimations = [Reestimation(**done) for done in values["reestimations"]]
+        self._counts = tensors.get("counts")
+        self._sums = tensors["sums"].to(codebook.dtype) if "sums" in tensors else None
+        self.alarm.load(values["alarm"], tensors)
+
+
+def _usable(latents: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
+    """Bool (N,): which vectors are real and finite."""
+    finite = latents.isfinite().flatten(1).all(1)
+    return finite if valid is None else finite & valid

@@ -1,0 +1,105 @@
+"""A new codebook from a sample of vectors (section III-B)."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from vqbn.bottleneck.distributed import broadcast_from_first
+from vqbn.bottleneck.kmeans import kmeans, kmeans_inertia
+from vqbn.bottleneck.matching import match_codes
+
+
+@dataclass(frozen=True)
+class Reestimation:
+    """One clustering, as it happened.
+
+    Attributes:
+        update: the first update with the new codebook, counted from 1.
+        vectors: how many vectors were clustered.
+        inertia_before: mean squared distance of these vectors to the nearest codeword of the old codebook.
+        inertia_after: the same with the new codebook.
+        used: how many codewords are the nearest of some vector, over all codebooks.
+        seconds: how long it took; None in what was restored from a checkpoint.
+    """
+
+    update: int
+    vectors: int
+    inertia_before: float
+    inertia_after: float
+    used: int
+    seconds: float | None = None
+
+    def state(self) -> dict:
+        """Plain values for `Reestimation(**state)`, without the time: equal runs have equal states."""
+        values = asdict(self)
+        del values["seconds"]
+        return values
+
+
+def reestimate(
+    vectors: torch.Tensor, codebooks: torch.Tensor, seeding: str, match: bool, seed: tuple[int, ...]
+) -> tuple[torch.Tensor, float, float, int]:
+    """Cluster vectors into codebooks.
+
+    Args:
+        vectors: float (N, C * D), finite, N >= K.
+        codebooks: the old ones, (C, K, D).
+        seeding: as `kmeans` takes it.
+        match: give new codewords the numbers of the old ones that they are nearest to.
+        seed: non-negative integers; the result depends on them alone.
+
+    Returns:
+        The new codebooks, like the old; the mean squared distance of the vectors to the old ones and to the new;
+        how many codewords are used.
+    """
+    new = torch.empty_like(codebooks)
+    before = after = 0.0
+    used = 0
+    for c, (part, old) in enumerate(zip(vectors.split(codebooks.shape[2], dim=1), codebooks, strict=True)):
+        (entropy,) = np.random.SeedSequence([*seed, c]).generate_state(1, np.uint64)
+        generator = torch.Generator().manual_seed(int(entropy) >> 1)
+        centroids = kmeans(part, len(old), init=seeding, generator=generator).to(old.dtype)
+        new[c] = centroids[match_codes(centroids, old)] if match else centroids
+        before += kmeans_inertia(part, old)[0]
+        inertia, counts = kmeans_inertia(part, new[c])
+        after += inertia
+        used += int((counts > 0).sum())
+    return new, before / len(vectors), after / len(vectors), used
+
+
+def reestimate_together(
+    group: dist.ProcessGroup | None,
+    vectors: torch.Tensor,
+    codebooks: torch.Tensor,
+    seeding: str,
+    match: bool,
+    seed: tuple[int, ...],
+) -> tuple[torch.Tensor, float, float, int]:
+    """`reestimate` on the first process of `group`; the others get what it found.
+
+    Raises:
+        RuntimeError: on the others, if it failed on the first.
+    """
+    if group is None:
+        return reestimate(vectors, codebooks, seeding, match, seed)
+    new = torch.empty_like(codebooks)
+    # Whether it went well, and the three figures.
+    report = torch.zeros(4, dtype=torch.float64, device=codebooks.device)
+    error = None
+    if dist.get_rank(group) == 0:
+        try:
+            new, *figures = reestimate(vectors, codebooks, seeding, match, seed)
+            report.copy_(torch.tensor([1, *figures]))
+        except Exception as raised:
+            # The others wait for this process: they have to hear of it.
+            error = raised
+    broadcast_from_first(report, group)
+    if error is not None:
+        raise error
+    went_well, before, after, used = report.tolist()
+    if not went_well:
+        raise RuntimeError("the clustering failed on the first process; the error there says why")
+    broadcast_from_first(new, group)
+    return new, before, after, int(used)
