@@ -1,0 +1,143 @@
+import json
+import shutil
+
+import pytest
+
+from vqbn.bin.score import main
+from vqbn.scoring.results import find_result, read_result
+from vqbn.training.checkpoint import load_recognizer
+from vqbn.training.config import configuration_hash
+
+CODE_SCORES = {
+    "perplexity", "perplexity_nosil", "used_codes", "codes_seen", "codebook_size", "phone_purity", "pnmi",
+    "bits_per_second",
+}  # fmt: skip
+PHONE_SCORES = {"per", "per_nosil", "substitutions", "deletions", "insertions", "reference_length"}
+
+
+@pytest.fixture
+def runs(decoded_runs, tmp_path):
+    """Decoded runs, free to score and damage; their archives are still those of the originals."""
+    shutil.copytree(decoded_runs, tmp_path / "exp")
+    return tmp_path / "exp"
+
+
+def score(runs, dump, *options, run="bn_reest_lr_seed1"):
+    return main(["--expdir", str(runs / run), "--dump", str(dump), *options])
+
+
+def test_scores_are_written_and_printed_with_the_keys_that_apply(runs, speech_dump, capsys):
+    assert score(runs, speech_dump, "--set", "dev", "--set", "train") == 0
+    scores = json.loads((runs / "bn_reest_lr_seed1/scores.json").read_text())
+    assert list(scores) == ["dev", "train"]
+    for values in scores.values():
+        assert values.keys() == PHONE_SCORES | CODE_SCORES
+        assert 1 <= values["perplexity"] <= values["used_codes"] <= values["codebook_size"] == 16
+        assert 0 < values["pnmi"] <= 1
+    printed = capsys.readouterr().out
+    assert f"{scores['dev']['per']:.2f}" in printed
+    for word in ("insertions", "deletions", "substitutions", "perplexity", "PNMI"):
+        assert word in printed
+
+
+def test_perplexity_is_what_training_saw(runs, speech_dump):
+    """Two independent paths: counts on the model's outputs in training, here from the archive."""
+    run = runs / "bn_reest_lr_seed1"
+    score(runs, speech_dump)
+    scores = json.loads((run / "scores.json").read_text())["dev"]
+    update = json.loads((run / "decode_dev/decode.json").read_text())["update"]
+    point = next(p for p in map(json.loads, (run / "curve.jsonl").open()) if p["update"] == update)
+    assert scores["perplexity"] == pytest.approx(point["perplexity"])
+    assert scores["used_codes"] == point["used_codes"]
+    assert scores["per"] == pytest.approx(point["dev_per"])
+
+
+def test_no_bottleneck_has_only_phone_scores(runs, speech_dump):
+    assert score(runs, speech_dump, run="none_seed1") == 0
+    scores = json.loads((runs / "none_seed1/scores.json").read_text())
+    assert scores["dev"].keys() == PHONE_SCORES
+
+
+def test_a_finished_run_is_kept_and_found_by_its_configuration(runs, speech_dump, tmp_path):
+    options = ["--results", str(tmp_path / "results/made"), "--data_label", "made speech", "--command", "run.sh --nj 2"]
+    assert score(runs, speech_dump, *options) == 0
+    run = runs / "bn_reest_lr_seed1"
+    result = read_result(tmp_path / "results/made/bn_reest_lr_seed1.json")
+    assert (result.data, result.command, result.seed) == ("made speech", "run.sh --nj 2", 1)
+    assert result.scores == json.loads((run / "scores.json").read_text())
+    assert [p["update"] for p in result.curve] == [10, 20, 30]
+    assert sum(sum(row) for row in result.usage["dev"]) == result.scores["dev"]["codes_seen"]
+    pooled = [sum(s[key] for s in result.speakers["dev"].values()) for key in ("edits", "reference_length")]
+    assert 100 * pooled[0] / pooled[1] == pytest.approx(result.scores["dev"]["per"])
+    assert f"git_commit: {json.dumps(result.commit)}" in (run / "config.yaml").read_text()
+    config_hash = configuration_hash(load_recognizer(run, "best").config)
+    assert find_result(tmp_path / "results/made", config_hash).name == "bn_reest_lr_seed1.json"
+    assert str(tmp_path) not in (tmp_path / "results/made/bn_reest_lr_seed1.json").read_text()
+
+
+def test_two_files_alone(tmp_path, capsys):
+    (tmp_path / "ref.trn").write_text("SIL S IH T SIL (u1)\nAH (u2)\n")
+    (tmp_path / "hyp.trn").write_text("AH AH (u2)\nSIL S EH SIL (u1)\n")
+    assert main(["--ref", str(tmp_path / "ref.trn"), "--hyp", str(tmp_path / "hyp.trn")]) == 0
+    lines = {line.strip().rsplit(maxsplit=1)[0].strip(): line.split()[-1] for line in printed_rows(capsys)}
+    assert lines["PER %"] == "50.00"
+    assert lines["PER % without SIL"] == "75.00"
+    assert (lines["substitutions"], lines["deletions"], lines["insertions"]) == ("1", "1", "1")
+
+
+def printed_rows(capsys):
+    return [line for line in capsys.readouterr().out.splitlines() if len(line.split()) > 1 and "──" not in line]
+
+
+@pytest.mark.parametrize(
+    ("ref", "hyp", "message"),
+    [
+        ("S (u1)\nT (u2)\n", "S (u1)\n", "hyp.trn: no hypothesis for 1 utterances, the first 'u2'"),
+        ("S (u1)\n", "S (u1)\nT (u2)\n", "hyp.trn: no reference for 1 utterances, the first 'u2'"),
+        ("", "", "no phone to score against"),
+        ("S (u1)\n", "S u1\n", "hyp.trn:1: found 'S u1'"),
+        ("S (u1)\n", None, "hyp.trn: No such file"),
+    ],
+)
+def test_files_that_cannot_be_scored_are_named(tmp_path, capsys, ref, hyp, message):
+    (tmp_path / "ref.trn").write_text(ref)
+    if hyp is not None:
+        (tmp_path / "hyp.trn").write_text(hyp)
+    assert main(["--ref", str(tmp_path / "ref.trn"), "--hyp", str(tmp_path / "hyp.trn")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def drop_first_line(path):
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda run: shutil.rmtree(run / "decode_dev"), "decode_dev/decode.json: can't be read"),
+        (lambda run: drop_first_line(run / "decode_dev/hyp.trn"), "hyp.trn: no hypothesis for 1 utterances"),
+        (lambda run: drop_first_line(run / "decode_dev/ref.trn"), "'dev-00' is not both here and in"),
+        (lambda run: drop_first_line(run / "decode_dev/codes.scp"), "codes.scp: 'dev-00' is not both here and in ref"),
+    ],
+)
+def test_a_decoding_that_does_not_fit_leaves_no_scores(runs, speech_dump, capsys, spoil, message):
+    spoil(runs / "bn_reest_lr_seed1")
+    assert score(runs, speech_dump) == 1
+    assert message in capsys.readouterr().err
+    assert not (runs / "bn_reest_lr_seed1/scores.json").exists()
+
+
+def test_a_decoding_of_another_dump_is_refused(runs, speech_dump, capsys):
+    shutil.rmtree(runs / "bn_reest_lr_seed1/decode_dev")
+    shutil.copytree(runs / "bn_reest_lr_seed1/decode_train", runs / "bn_reest_lr_seed1/decode_dev")
+    assert score(runs, speech_dump) == 1
+    assert "is not both here and in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options", [[], ["--ref", "a"], ["--expdir", "a"], ["--ref", "a", "--hyp", "b", "--expdir", "c"]]
+)
+def test_options_that_do_not_go_together_are_refused(options):
+    with pytest.raises(SystemExit, match="2"):
+        main(options)
