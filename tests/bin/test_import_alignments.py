@@ -62,7 +62,7 @@ def test_a_ctm_is_taken_with_positions_and_stress_stripped(make_set, tmp_path):
     train = make_set("train", ["a"])
     (tmp_path / "x.ctm").write_text("a 1 0.000 0.125 SIL\na 1 0.125 0.1 AH0_B\nother 1 0 1 Q\n")
     assert main(["--ctm", str(tmp_path / "x.ctm"), "--set", str(train)]) == 0
-    assert (train / "phones.ctm").read_text() == "a 1 0.000 0.125 SIL\na 1 0.125 0.100 AH\n"
+    assert (train / "phones.ctm").read_text() == "a 1 0.0000 0.1250 SIL\na 1 0.1250 0.1000 AH\n"
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def main(argv: list[str]) -> None:
                 left_out.add(utterance, broken.get(utterance, "no alignment"))
         left_out.check(len(data.utterances), str(data.path))
         target = data.path / "phones.ctm"
-        write_ctm(target, chosen, decimals=3 if args.ctm else 2)
+        write_ctm(target, chosen, decimals=4 if args.ctm else 2)
         phones = sum(map(len, chosen.values()))
         origins = ", ".join(f"{count:,} from {source}" for source, count in used.items())
         logger.info("wrote %s: %d utterances (%s), %d phones", target, len(chosen), origins, phones)

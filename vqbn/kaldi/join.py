@@ -1,5 +1,6 @@
 """Frames and alignments brought together: what fits is kept, what doesn't is named, and both are counted."""
 
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
@@ -26,7 +27,8 @@ class Run(NamedTuple):
 def to_frames(segments: Sequence[Segment], frame_shift: float = FRAME_SHIFT) -> list[Run]:
     """Round times in seconds to frames.
 
-    Each segment keeps at least one frame, so that none is lost; stretches between segments become gaps.
+    Each segment keeps at least one frame, so that none is lost. Stretches between segments become gaps, unless they are
+    shorter than half a frame, which rounded times can feign.
 
     Args:
         segments: an utterance's segments in time order.
@@ -37,9 +39,12 @@ def to_frames(segments: Sequence[Segment], frame_shift: float = FRAME_SHIFT) -> 
     """
     runs: list[Run] = []
     position = end = 0
+    seconds = 0.0
     for segment in segments:
-        start = max(end, round(segment.start / frame_shift))
-        end = max(start + 1, round((segment.start + segment.duration) / frame_shift))
+        apart = segment.start - seconds > frame_shift / 2
+        start = max(end, _nearest(segment.start / frame_shift)) if apart else end
+        seconds = segment.start + segment.duration
+        end = max(start + 1, _nearest(seconds / frame_shift))
         if segment.phone in NO_PHONE:
             continue
         if start > position:
@@ -49,6 +54,14 @@ def to_frames(segments: Sequence[Segment], frame_shift: float = FRAME_SHIFT) -> 
     if end > position:
         runs.append(Run(None, end - position))
     return runs
+
+
+def _nearest(frames: float) -> int:
+    """Round to whole frames; half a frame, or what was half a frame before it was rounded to milliseconds, goes down.
+
+    An utterance's end in seconds is up to two frames behind its last whole window: rounding it up would make it three.
+    """
+    return math.ceil(frames - 0.55)
 
 
 def fit(runs: Sequence[Run], frames: int) -> list[Run]:
