@@ -1,6 +1,7 @@
 """K-means clustering: seeding and Lloyd's algorithm."""
 
 import math
+import operator
 import warnings
 
 import torch
@@ -9,7 +10,10 @@ from vqbn.bottleneck.lookup import nearest_codes
 
 SEEDINGS = ("k-means||", "k-means++", "random")
 _ROUNDS = 5
-_CHUNK = 1 << 15
+_OVERSAMPLING, _FEWEST = 0.5, 64
+_BATCH = 16
+# Temporary copies are made of so many rows, and so many distances are held, at a time.
+_CHUNK, _ENTRIES = 1 << 15, 1 << 20
 
 
 def kmeans(
@@ -40,13 +44,14 @@ def kmeans(
         vectors differ; a warning says so.
 
     Raises:
-        TypeError: `x` isn't of a floating-point type.
+        TypeError: `x` isn't of a floating-point type, or `k` no integer.
         ValueError: a shape doesn't fit, a value isn't finite, a weight is negative, `init` is unknown, or fewer
             than k vectors have a positive weight.
     """
     x, weights = _checked(x, weights)
-    if not (isinstance(k, int) and k >= 1):
-        raise ValueError(f"k must be a positive integer, not {k!r}")
+    k, iterations = operator.index(k), operator.index(iterations)
+    if k < 1 or iterations < 0:
+        raise ValueError(f"k must be positive and iterations not negative, not {k} and {iterations}")
     if isinstance(init, str) and init not in SEEDINGS:
         raise ValueError(f"init must be one of {', '.join(SEEDINGS)} or a tensor of centroids, not {init!r}")
     if isinstance(init, torch.Tensor) and tuple(init.shape) != (k, x.shape[1]):
@@ -68,7 +73,7 @@ def kmeans(
         elif init == "random":
             centroids = _random_rows(vectors, k, weights, generator)
         elif init == "k-means++":
-            centroids = _plus_plus(vectors, k, weights, 2 + int(math.log(k)), generator)
+            centroids = _plus_plus(vectors, k, weights, generator)
         else:
             centroids = _parallel_plus_plus(vectors, k, weights, generator)
         centroids = _lloyd(vectors, centroids, weights, iterations)
@@ -160,10 +165,16 @@ def _lloyd(x: torch.Tensor, centroids: torch.Tensor, weights: torch.Tensor | Non
             break
         before = indices
         sums, counts = _cluster_sums(x, indices, k, weights)
+        centroids = _means(sums, counts, centroids)
         if not bool((counts > 0).all()):
             _relocate(x, centroids, indices, weights, sums, counts)
-        centroids = torch.where(counts[:, None] > 0, sums / counts[:, None], centroids).float()
+            centroids = _means(sums, counts, centroids)
     return centroids
+
+
+def _means(sums: torch.Tensor, counts: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+    """Centroids, float32 (k, D); an empty cluster keeps the one that it had."""
+    return torch.where(counts[:, None] > 0, sums / counts[:, None], before).float()
 
 
 def _relocate(
@@ -178,9 +189,8 @@ def _relocate(
 
     The vector leaves its own cluster. Where too few vectors have an error, the rest of the clusters stay empty.
     """
+    # From the new means: by the old ones, a vector that has just become a centroid may seem far from it.
     errors = _squared_errors(x, centroids, indices, None)
-    # The only vector of a cluster is its centroid, or will be.
-    errors[torch.bincount(indices, minlength=len(centroids))[indices] == 1] = 0
     empty = (counts == 0).nonzero()[:, 0]
     largest, farthest = errors.topk(min(len(empty), len(errors)))
     farthest = farthest[largest > 0]
@@ -196,6 +206,7 @@ def _relocate(
 def _draw(cumulative: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
     """Indices drawn in proportion to what `cumulative` (N,) sums up, one for each of `uniform` in [0, 1)."""
     # Where rounding lifts the product to the total, the last index would be one too far.
+    uniform = uniform.to(cumulative.device)
     return torch.searchsorted(cumulative, uniform * cumulative[-1], right=True).clamp(max=len(cumulative) - 1)
 
 
@@ -207,32 +218,73 @@ def _random_rows(x: torch.Tensor, k: int, weights: torch.Tensor | None, generato
     return x[arrivals.topk(k, largest=False).indices]
 
 
+class _Distances:
+    """Squared distances of centred float32 vectors to some of themselves, as one matrix product.
+
+    |a|² + |b|² - 2 a·b is the product of (|a|², 1, -2 a) with (1, |b|², b). It may be a rounding error below 0.
+    """
+
+    def __init__(self, x: torch.Tensor):
+        norms = x.square().sum(1, keepdim=True)
+        ones = torch.ones_like(norms)
+        self.rows = torch.cat([norms, ones, -2 * x], dim=1)
+        self.columns = torch.cat([ones, norms, x], dim=1).t().contiguous()
+
+    def __call__(self, chosen: torch.Tensor) -> torch.Tensor:
+        """(m, N) for row numbers (m,)."""
+        return self.rows[chosen] @ self.columns
+
+
 def _plus_plus(
-    x: torch.Tensor, k: int, weights: torch.Tensor | None, trials: int, generator: torch.Generator
+    x: torch.Tensor, k: int, weights: torch.Tensor | None, generator: torch.Generator, batch: int = 1
 ) -> torch.Tensor:
-    """K-means++ (Arthur and Vassilvitskii 2007); of `trials` draws for a centroid the one that helps most is taken."""
-    uniform = torch.rand(k, trials, dtype=torch.float64, generator=generator).to(x.device)
-    weights = torch.ones(len(x), dtype=torch.float64, device=x.device) if weights is None else weights
-    norms = x.square().sum(1)
-    chosen = torch.empty(k, dtype=torch.int64, device=x.device)
-    free = weights.clone()
-    errors = None
-    for i in range(k):
-        potential = weights if errors is None else weights * errors
-        cumulative = potential.cumsum(0)
-        if errors is not None and not bool(cumulative[-1] > 0):
-            # All vectors are centroids already: the rest are repetitions.
-            cumulative = free.cumsum(0)
-        candidates = _draw(cumulative, uniform[i] if i else uniform[0, :1])
-        distances = torch.addmm(norms, x[candidates], x.t(), alpha=-2).add_(norms[candidates, None]).clamp_(min=0)
-        if errors is not None:
-            distances = torch.minimum(distances, errors)
-        best = 0 if len(candidates) == 1 else (distances @ weights.float()).argmin()
-        errors = distances[best]
-        chosen[i] = candidates[best]
-        errors[chosen[i]] = 0
-        free[chosen[i]] = 0
-    return x[chosen]
+    """Greedy k-means++ (Arthur and Vassilvitskii 2007).
+
+    For each centroid 2 + ln k vectors are drawn in proportion to their squared errors; the one that lowers the sum of
+    errors most is taken.
+
+    Args:
+        x: centred float32 vectors, (N, D).
+        k: the number of centroids, at most N.
+        weights: float64 (N,), or None for 1.
+        generator: a CPU generator.
+        batch: up to so many centroids draw from the errors as they were before the first of them (but are chosen by
+            the errors as they are): one large matrix product is several times faster than many small ones.
+    """
+    trials = 2 + int(math.log(k))
+    distances = _Distances(x)
+    masses = torch.ones(len(x), dtype=torch.float64, device=x.device) if weights is None else weights
+    chosen = _draw(masses.cumsum(0), torch.rand(1, dtype=torch.float64, generator=generator))
+    errors = distances(chosen)[0].clamp_(min=0)
+    errors[chosen] = 0
+    importance = masses.float()
+    found = [chosen]
+    while len(found) < k:
+        cumulative = (errors * masses).cumsum(0)
+        if not bool(cumulative[-1] > 0):
+            return x[_fill(torch.cat(found), k, len(x), generator)]
+        steps = min(batch, 1 + len(found) // 8, k - len(found))
+        candidates = _draw(cumulative, torch.rand(steps * trials, dtype=torch.float64, generator=generator))
+        to_all = distances(candidates)
+        for step in range(steps):
+            left, drawn = to_all[step * trials : (step + 1) * trials], candidates[step * trials : (step + 1) * trials]
+            torch.minimum(left, errors, out=left)
+            best = (left @ importance).argmin()
+            if steps > 1 and not bool(errors[drawn[best]] > 0):
+                continue
+            errors = left[best].clamp_(min=0)
+            errors[drawn[best]] = 0
+            found.append(drawn[best : best + 1])
+    return x[torch.cat(found)]
+
+
+def _fill(chosen: torch.Tensor, k: int, count: int, generator: torch.Generator) -> torch.Tensor:
+    """Row numbers `chosen` and as many of the other 0..count-1, drawn at random, as make k."""
+    left = torch.ones(count, dtype=torch.bool, device=chosen.device)
+    left[chosen] = False
+    left = left.nonzero()[:, 0]
+    order = torch.randperm(len(left), generator=generator).to(chosen.device)
+    return torch.cat([chosen, left[order[: k - len(chosen)]]])
 
 
 def _parallel_plus_plus(
@@ -242,18 +294,17 @@ def _parallel_plus_plus(
 
     A weighted k-means++ then picks k of these candidates, each weighted by the vectors nearest to it.
     """
-    weights_or_ones = torch.ones(len(x), dtype=torch.float64, device=x.device) if weights is None else weights
-    uniform = torch.rand(len(x), _ROUNDS, dtype=torch.float64, generator=generator).to(x.device)
-    first = _draw(weights_or_ones.cumsum(0), torch.rand(1, dtype=torch.float64, generator=generator).to(x.device))
-    candidates = first
+    masses = torch.ones(len(x), dtype=torch.float64, device=x.device) if weights is None else weights
+    candidates = _draw(masses.cumsum(0), torch.rand(1, dtype=torch.float64, generator=generator))
     nearest = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-    errors = _squared_errors(x, x[first], nearest, None)
-    for r in range(_ROUNDS):
-        potential = weights_or_ones * errors
+    errors = _squared_errors(x, x[candidates], nearest, None)
+    for _ in range(_ROUNDS):
+        potential = masses * errors
         total = potential.sum()
         if not bool(total > 0):
             break
-        new = (uniform[:, r] * total < k * potential).nonzero()[:, 0]
+        uniform = torch.rand(len(x), dtype=torch.float64, generator=generator).to(x.device)
+        new = (uniform * total < max(k * _OVERSAMPLING, _FEWEST) * potential).nonzero()[:, 0]
         if len(new) == 0:
             continue
         found = nearest_codes(x, x[new])
@@ -262,11 +313,7 @@ def _parallel_plus_plus(
         errors = torch.minimum(closer, errors)
         candidates = torch.cat([candidates, new])
     if len(candidates) < k:
-        left = torch.ones(len(x), dtype=torch.bool, device=x.device)
-        left[candidates] = False
-        left = left.nonzero()[:, 0]
-        order = torch.rand(len(left), dtype=torch.float64, generator=generator).to(x.device).argsort()
-        candidates = torch.cat([candidates, left[order[: k - len(candidates)]]])
+        candidates = _fill(candidates, k, len(x), generator)
         nearest = nearest_codes(x, x[candidates])
     _, masses = _cluster_sums(x[:, :0], nearest, len(candidates), weights)
-    return _plus_plus(x[candidates], k, masses, 1, generator)
+    return _plus_plus(x[candidates], k, masses, generator, batch=_BATCH)

@@ -49,11 +49,11 @@ def nearest_codes(x: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor:
     single = codebook.dim() == 2
     if single:
         x, codebook = x.unsqueeze(1), codebook.unsqueeze(0)
-    # An exported graph must run where this package isn't installed.
-    if torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export() or torch.jit.is_tracing():
+    # An exported graph must run where this package isn't installed; the older ONNX exporter traces.
+    if torch.compiler.is_exporting() or torch.jit.is_tracing():
         indices = _nearest_plain(x, codebook)
     else:
-        indices = _nearest_tiled(x, codebook)
+        indices = torch.ops.vqbn.nearest_codes(x, codebook)
     return indices.squeeze(1) if single else indices
 
 
@@ -87,7 +87,11 @@ def _centred(codebooks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return centre, torch.cat([torch.where(finite, -codebooks, 0.0), half_norms], dim=2)
 
 
-@torch.library.custom_op("vqbn::nearest_codes", mutates_args=())
+# Not `custom_op`, whose wrapper costs several times the call and imports the compiler when it is first called.
+torch.library.define("vqbn::nearest_codes", "(Tensor x, Tensor codebooks) -> Tensor")
+
+
+@torch.library.impl("vqbn::nearest_codes", "CompositeExplicitAutograd")
 def _nearest_tiled(x: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor:
     """`nearest_codes` for (N, C, D) and (C, K, D), opaque to compilers."""
     count, num_codebooks, dim = x.shape
@@ -118,7 +122,7 @@ def _nearest_tiled(x: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor:
     return indices
 
 
-@_nearest_tiled.register_fake
+@torch.library.register_fake("vqbn::nearest_codes")
 def _(x: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor:
     return x.new_empty(x.shape[0], x.shape[1], dtype=torch.int64)
 
