@@ -55,7 +55,7 @@ def main(argv: list[str]) -> None:
         # Two folders may describe their data in the same words.
         heading = f"{heading} ({folder.name})" if heading in sections else heading
         sections[heading] = results
-        figures[heading] = draw_figures(results, folder / "figures", f"{heading}, {set_name}", set_name)
+        figures[heading] = draw_figures(results, folder / "figures", heading, set_name)
     out = Path(args.out).absolute()
     write_text(out, write_up(sections, figures, out.parent, set_name, args.title))
     count = sum(map(len, sections.values()))

@@ -34,8 +34,8 @@ def draw_figures(results: Sequence[Result], folder: str | Path, data: str, set_n
     Args:
         results: runs on the same data.
         folder: gets the PNG files; older ones of the same name are replaced.
-        data: what the runs were trained and scored on, for the titles.
-        set_name: the set whose usage histogram is drawn.
+        data: what the runs were trained and scored on, for the titles' second line.
+        set_name: the set whose usage histogram is drawn; the curves are of the runs' development set.
 
     Returns:
         Name (`per`, `perplexity`, `usage`, `norms`) → file, in this order.
@@ -44,13 +44,17 @@ def draw_figures(results: Sequence[Result], folder: str | Path, data: str, set_n
         OSError: a file can't be written.
     """
     shown = [result for result in results if result.name in LABELS] or list(results)
+    sets = dict.fromkeys(result.config.get("dev_set", set_name) for result in shown)
+    trained = f"{data}: {', '.join(sets)}"
     drawings: dict[str, Callable[[], Figure | None]] = {
-        "per": lambda: draw_curves(shown, "dev_per", "phone error rate (%)", f"Phone error rate in training: {data}"),
-        "perplexity": lambda: draw_curves(
-            shown, "perplexity", "codebook perplexity", f"Codebook perplexity in training: {data}", log=True
+        "per": lambda: draw_curves(
+            shown, "dev_per", "phone error rate (%)", f"Phone error rate in training\n{trained}"
         ),
-        "usage": lambda: draw_usage(shown, set_name, f"Use of the codebook, codes sorted: {data}"),
-        "norms": lambda: draw_norms(shown, f"Norms in training: {data}"),
+        "perplexity": lambda: draw_curves(
+            shown, "perplexity", "codebook perplexity", f"Codebook perplexity in training\n{trained}", log=True
+        ),
+        "usage": lambda: draw_usage(shown, set_name, f"Use of the codebook, codes sorted\n{data}: {set_name}"),
+        "norms": lambda: draw_norms(shown, f"Norms in training\n{trained}"),
     }
     files = {}
     for name, draw in drawings.items():
@@ -140,6 +144,7 @@ def plot_curves(axes: Axes, results: Iterable[Result], key: str) -> None:
             low, high = ([extreme(points[u]) for u in updates] for extreme in (min, max))
             axes.fill_between(updates, low, high, color=style["color"], alpha=0.18, linewidth=0)
     axes.set_xlabel("updates")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set_xlim(left=0)
 
 
@@ -158,7 +163,7 @@ def new_figure(title: str, columns: int = 1) -> tuple[Figure, Axes]:
     # Without pyplot: it needs no display and leaves no global state behind.
     figure = Figure(figsize=(7.5 if columns == 1 else 11, 5.2), layout="constrained")
     axes = figure.subplots(1, columns, sharey=True)
-    figure.suptitle(title, fontsize=12)
+    figure.suptitle(title, fontsize=11)
     for one in np.atleast_1d(axes):
         one.grid(alpha=0.3)
         one.spines[["top", "right"]].set_visible(False)

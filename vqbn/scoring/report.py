@@ -40,8 +40,8 @@ Written by `vqbn-report` from the results files; change those and run it again i
   **Bits/s** is the codes' unigram entropy times the latents per second.
 - Means ± sample standard deviations over the seeds. The checkpoint decoded is the one with the lowest PER on the
   development set during training, unless *every run* says otherwise.
-- The columns *paper* are those of Table I, measured on WSJ (dev93). They are other speech, another amount of it and a
-  larger model: compare the order of the rows, not the numbers.
+- The columns *paper* are those of the paper's Table I, measured on WSJ (dev93). Beside rows on other data, or from a
+  model of another size, compare the order of the rows and not the numbers.
 """
 
 
