@@ -1,3 +1,6 @@
+import gzip
+import itertools
+
 import numpy as np
 import pytest
 from sklearn.metrics import mutual_info_score
@@ -88,3 +91,19 @@ def test_joint_codes_of_many_codebooks_stay_distinct():
     codes = np.zeros((3, 8), dtype=np.int32)
     codes[1, 7] = codes[2, 0] = 4095
     assert len(set(joint_codes(codes, 4096).tolist())) == 3
+
+
+def test_centre_frames_have_kaldis_phones_on_real_alignments(real_data):
+    """Kaldi's own (phone, length) pairs against its own phone per frame."""
+
+    def lines(name):
+        with gzip.open(real_data / "speechocean762/kaldi/expected/train" / name, "rt") as file:
+            yield from itertools.islice(file, 400)
+
+    for pairs, frames in zip(lines("phones_lengths.txt.gz"), lines("phones_per_frame.txt.gz"), strict=True):
+        utterance, _, rest = pairs.partition(" ")
+        segments = np.array([pair.split() for pair in rest.split(";")], dtype=np.int64)
+        same, *phones = frames.split()
+        assert utterance == same
+        centres = [phones[min(3 * t + 1, len(phones) - 1)] for t in range(-(-len(phones) // 3))]
+        assert latent_phones(segments, 3).astype(str).tolist() == centres
