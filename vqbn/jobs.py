@@ -6,9 +6,12 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 
 from rich.console import Console
 from rich.progress import track
+
+from vqbn.errors import InputError
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +24,9 @@ def map_jobs(function: Callable, items: Iterable, nj: int = 1, description: str 
         items: picklable items.
         nj: processes; 1 works in this one.
         description: what the progress display says.
+
+    Raises:
+        InputError: one of the processes was killed.
     """
     items = list(items)
     if nj <= 1 or len(items) <= 1:
@@ -29,11 +35,14 @@ def map_jobs(function: Callable, items: Iterable, nj: int = 1, description: str 
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(nj, len(items)), mp_context=context) as pool:
         chunk = max(1, min(32, len(items) // (4 * nj)))
-        yield from progress(pool.map(function, items, chunksize=chunk), len(items), description)
+        try:
+            yield from progress(pool.map(function, items, chunksize=chunk), len(items), description)
+        except BrokenProcessPool as error:
+            raise InputError(f"{description}: a process was killed; if memory ran out, use a smaller --nj") from error
 
 
-def progress(items: Iterable, total: int, description: str) -> Iterator:
-    """Pass `items` on: a bar on a terminal, a log line every ten seconds elsewhere."""
+def progress(items: Iterable, total: int | None, description: str) -> Iterator:
+    """Pass `items` on: a bar on a terminal, a log line every ten seconds elsewhere; `total` is None if unknown."""
     if sys.stderr.isatty():
         yield from track(items, description, total=total, console=Console(stderr=True))
         return
@@ -42,4 +51,4 @@ def progress(items: Iterable, total: int, description: str) -> Iterator:
         yield item
         if time.monotonic() - last > 10:
             last = time.monotonic()
-            logger.info("%s: %d of %d", description, number, total)
+            logger.info("%s: %d%s", description, number, "" if total is None else f" of {total}")
