@@ -52,12 +52,8 @@ class TransitionModel:
         return len(self.phones) - 1
 
 
-@dataclass(frozen=True)
-class HmmState:
-    """One state of a topology: the classes of its pdfs and the states that its arcs enter, in order."""
-
-    pdf_class: int
-    destinations: tuple[int, ...]
+# A phone's topology: for each of its HMM states, the states that the arcs out of it enter, in order.
+Topology = list[tuple[int, ...]]
 
 
 class Damaged(Exception):
@@ -120,7 +116,7 @@ def read_model_phones(path: str | Path, model: TransitionModel) -> dict[int, str
     return phones
 
 
-def _number_transitions(path: Path, topology: dict[int, list[HmmState]], tuples: np.ndarray) -> TransitionModel:
+def _number_transitions(path: Path, topology: dict[int, Topology], tuples: np.ndarray) -> TransitionModel:
     """Give each arc of each transition state its number.
 
     Args:
@@ -131,11 +127,11 @@ def _number_transitions(path: Path, topology: dict[int, list[HmmState]], tuples:
     rows = [(0, 0, 0, -1, NO_PDF, False, False)]
     for state, (phone, hmm_state, pdf, *loop_pdf) in enumerate(tuples.tolist(), 1):
         states = topology.get(phone)
-        if states is None or not 0 <= hmm_state < len(states) or not states[hmm_state].destinations:
+        if states is None or not 0 <= hmm_state < len(states) or not states[hmm_state]:
             raise Damaged(
                 f"transition state {state} is HMM state {hmm_state} of phone {phone}, which has no such state"
             )
-        for destination in states[hmm_state].destinations:
+        for destination in states[hmm_state]:
             if not 0 <= destination < len(states):
                 raise Damaged(f"an arc of phone {phone} enters state {destination} of {len(states)}")
             loop = destination == hmm_state
@@ -202,7 +198,7 @@ class _Binary:
         self.position += 5 + values.nbytes
         return values
 
-    def topology(self) -> dict[int, list[HmmState]]:
+    def topology(self) -> dict[int, Topology]:
         self.expect("<Topology>")
         phones = self.integer_vector()
         entry_of = self.integer_vector()
@@ -217,8 +213,8 @@ class _Binary:
             raise Damaged("a phone without a topology")
         return {int(phone): table[entry_of[phone]] for phone in phones}
 
-    def _state(self, two_classes: bool) -> HmmState:
-        pdf_class = int(self.integers(2 if two_classes else 1)[0])
+    def _state(self, two_classes: bool) -> tuple[int, ...]:
+        self.integers(2 if two_classes else 1)  # pdf classes, which the tuples make superfluous
         destinations = []
         for _ in range(self.integer()):
             destinations.append(self.integer())
@@ -226,7 +222,7 @@ class _Binary:
             if size not in (4, 8):
                 raise Damaged("something else where a transition probability should be")
             self.position += 1 + size
-        return HmmState(pdf_class, tuple(destinations))
+        return tuple(destinations)
 
     def vector_size(self) -> int:
         """Pass over a vector of floats or doubles; give its size."""
@@ -273,9 +269,9 @@ class _Text:
         self.position += count
         return np.array(words, dtype=np.int32)
 
-    def topology(self) -> dict[int, list[HmmState]]:
+    def topology(self) -> dict[int, Topology]:
         self.expect("<Topology>")
-        table: dict[int, list[HmmState]] = {}
+        table: dict[int, Topology] = {}
         while (token := self.token()) == "<TopologyEntry>":
             self.expect("<ForPhones>")
             phones = []
@@ -291,22 +287,19 @@ class _Text:
             raise Damaged(f"'{token}' where </Topology> should be")
         return table
 
-    def _state(self, expected: int) -> HmmState:
+    def _state(self, expected: int) -> tuple[int, ...]:
         if self.integer() != expected:
             raise Damaged(f"the states of a topology don't count up at state {expected}")
-        pdf_class = NO_PDF
         destinations = []
         while (word := self.token()) != "</State>":
-            if word in ("<PdfClass>", "<ForwardPdfClass>"):
-                pdf_class = self.integer()
-            elif word == "<SelfLoopPdfClass>":
-                self.token()
+            if word in ("<PdfClass>", "<ForwardPdfClass>", "<SelfLoopPdfClass>"):
+                self.integer()
             elif word == "<Transition>":
                 destinations.append(self.integer())
                 float(self.token())
             else:
                 raise Damaged(f"'{word}' in a state of the topology")
-        return HmmState(pdf_class, tuple(destinations))
+        return tuple(destinations)
 
     def vector_size(self) -> int:
         self.expect("[")
