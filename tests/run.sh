@@ -17,7 +17,7 @@ fi
 ruff check .
 ruff format --check .
 if command -v shellcheck >/dev/null; then
-  git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck -x -P SCRIPTDIR
+  git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck -x
 else
   echo "shellcheck is not installed: shell scripts are not checked"
 fi

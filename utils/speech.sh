@@ -27,7 +27,7 @@ make_features() {
   local sets
   mapfile -t sets < <(set_options | sed 's/^--set$/--data/')
   vqbn-make-features "${sets[@]}" --train_set "$train_set" --out "$dumpdir" --nj "$nj" --max_bad "$max_bad" \
-    --feature_backend "$feature_backend"
+    --max_unaligned "$max_unaligned" --feature_backend "$feature_backend"
 }
 
 run_name() { echo "$1${tag:+-$tag}_seed$2"; }
