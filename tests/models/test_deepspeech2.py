@@ -11,9 +11,10 @@ def small(**changes):
 
 def test_the_default_is_the_authors_size():
     encoder = DeepSpeech2Encoder()
-    assert sum(p.numel() for p in encoder.convolutions.parameters()) + sum(
-        p.numel() for p in encoder.norms.parameters()
-    ) == 55072
+    assert (
+        sum(p.numel() for p in encoder.convolutions.parameters()) + sum(p.numel() for p in encoder.norms.parameters())
+        == 55072
+    )
     assert sum(p.numel() for p in encoder.lstms.parameters()) == 9093120
 
 

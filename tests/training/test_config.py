@@ -4,7 +4,7 @@ import yaml
 from vqbn.errors import InputError
 from vqbn.training.config import KEYS, configuration_hash, first_difference, parse_arguments, read_config, write_config
 
-NEEDED = ["--data", "dump", "--expdir", "exp/run"]
+NEEDED = ["--dump", "dump", "--expdir", "exp/run"]
 
 
 def parse(*argv):
@@ -116,7 +116,7 @@ def test_a_wrong_option_is_named(argv, problem):
 
 
 def test_what_is_needed_is_asked_for():
-    with pytest.raises(InputError, match="--data: not given"):
+    with pytest.raises(InputError, match="--dump: not given"):
         parse_arguments(["--expdir", "exp"], "vqbn-train", "Train.")
 
 

@@ -7,31 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-# Fifteen chunks of 32 frames in an epoch: it is left in the middle again and again.
-TINY = {
-    "conv_channels": 4,
-    "lstm_layers": 1,
-    "lstm_size": 8,
-    "vq_codebook_size": 8,
-    "vq_code_dim": 8,
-    "vq_normalization": "batch",
-    "vq_reservoir_size": 150,
-    "reestimation": "true",
-    "reestimation_start": 7,
-    "reestimation_every": 6,
-    "reestimation_until": 36,
-    "codebook_learning_rate": 0.02,
-    "learning_rate": 0.01,
-    "batch_size": 5,
-    "chunk_frames": 32,
-    "max_updates": 40,
-    "lr_milestones": [20, 30],
-    "polyak_decay": 0.9,
-    "validate_every": 10,
-    "checkpoint_every": 4,
-    "log_every": 20,
-}
-
 TEN_MOMENTS = [
     "forward:2",  # before there is a checkpoint
     "saving:4",  # half of the first one written
@@ -46,16 +21,11 @@ TEN_MOMENTS = [
 ]
 
 
-def options(changes):
-    for key, value in (TINY | changes).items():
-        yield from (f"--{key}", *map(str, value if isinstance(value, list) else [value]))
-
-
-def run(dump, whole, killed, moments, **changes):
+def run(options, whole, killed, moments):
     """Train into two folders, one without and one with interruptions."""
     script = Path(__file__).with_name("killed_run.py")
-    command = [sys.executable, str(script), str(whole), str(killed), *moments, "--", "--data", str(dump)]
-    done = subprocess.run([*command, *options(changes)], capture_output=True, text=True, timeout=100)
+    command = [sys.executable, str(script), str(whole), str(killed), *moments, "--", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [*(f"{moment} -9" for moment in moments), "None 0", "whole 0"], done.stderr
 
@@ -78,9 +48,9 @@ def differences(value, other, where=""):
     [(TEN_MOMENTS, {}), (["forward:12", "clustering:18"], {"vq_update": "ema", "polyak_decay": 0, "max_updates": 20})],
     ids=["ten moments", "moving averages"],
 )
-def test_a_killed_run_ends_bit_for_bit_as_one_that_was_not(speech_dump, tmp_path, moments, changes):
+def test_a_killed_run_ends_bit_for_bit_as_one_that_was_not(tiny_options, tmp_path, moments, changes):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    run(speech_dump, whole, killed, moments, **changes)
+    run(tiny_options(**changes), whole, killed, moments)
     for name in ("last", "best"):
         a, b = (torch.load(run_dir / "checkpoints" / f"{name}.ckpt", weights_only=True) for run_dir in (killed, whole))
         assert a["recognizer"]["update"] == b["recognizer"]["update"]
@@ -89,4 +59,4 @@ def test_a_killed_run_ends_bit_for_bit_as_one_that_was_not(speech_dump, tmp_path
             assert differences(a[part], b[part], part) == []
     assert a["recognizer"]["update"] > 0
     assert (killed / "curve.jsonl").read_text() == (whole / "curve.jsonl").read_text()
-    assert len((killed / "curve.jsonl").read_text().splitlines()) == (TINY | changes)["max_updates"] // 10
+    assert len((killed / "curve.jsonl").read_text().splitlines()) == changes.get("max_updates", 40) // 10

@@ -39,9 +39,7 @@ class PolyakAveraging(WeightAveraging):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Nothing: the last update is averaged already."""
 
-    def on_save_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(trainer, pl_module, checkpoint)
         # The reservoir is the largest part of a checkpoint; under both names it is one tensor, written once.
         live = checkpoint.get("current_model_state", {})

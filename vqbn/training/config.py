@@ -128,10 +128,10 @@ def text(name: str, default: str | None, help: str, decides: bool = False) -> Ke
 
 
 KEYS = (
-    text("data", None, "The folder of features that stage 2 made: <set>/, tokens.txt, cmvn.ark."),
+    text("dump", None, "The folder of features that stage 2 made: <set>/, tokens.txt, cmvn.ark."),
     text("expdir", None, "The run's folder; a run that is there is continued."),
-    text("train_set", "train", "The set to train on, a folder of --data.", decides=True),
-    text("dev_set", "dev", "The set to evaluate on during training, a folder of --data.", decides=True),
+    text("train_set", "train", "The set to train on, a folder of --dump.", decides=True),
+    text("dev_set", "dev", "The set to evaluate on during training, a folder of --dump.", decides=True),
     count("seed", 1, "Of the weights, the order of the chunks and the clustering.", least=0),
     count("conv_channels", 32, "Channels of each of the encoder's two convolutions."),
     count("lstm_layers", 4, "Bidirectional LSTM layers of the encoder."),
@@ -157,7 +157,10 @@ KEYS = (
     not_negative("vq_loss_weight", 1.0, "Weight of the bottleneck's loss beside the CTC loss."),
     count("vq_reservoir_size", 0, "Vectors kept for the clustering; 0: max(20,480, 20 per codeword).", least=0),
     choice(
-        "vq_seeding", "k-means||", ("k-means||", "k-means++", "random"), "How the clustering chooses its first centroids."
+        "vq_seeding",
+        "k-means||",
+        ("k-means||", "k-means++", "random"),
+        "How the clustering chooses its first centroids.",
     ),
     flag("reestimation", False, "Cluster the encoder's outputs anew into the codebook, on the schedule below."),
     count("reestimation_start", 2341, "The update that the first clustering takes effect for; none quantises before."),
@@ -198,7 +201,9 @@ KEYS = (
         ("32-true", "16-mixed", "bf16-mixed"),
         "Arithmetic: float32, or mixed with float16 or bfloat16.",
     ),
-    count("threads", 1, "CPU threads per process; results are repeatable bit by bit for the same number.", decides=False),
+    count(
+        "threads", 1, "CPU threads per process; results are repeatable bit by bit for the same number.", decides=False
+    ),
     count("ngpu", 0, "GPUs; 0: the CPU.", least=0, decides=False),
     count("num_workers", 0, "Extra processes per process that prepare batches.", least=0, decides=False),
     flag("cache_features", True, "Keep the features in memory once read.", decides=False),

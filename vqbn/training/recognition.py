@@ -46,7 +46,8 @@ class RecognitionTraining(pl.LightningModule):
             learning_rate=config["learning_rate"],
             codebook_learning_rate=config["codebook_learning_rate"] or config["learning_rate"],
         )
-        optimizer = torch.optim.Adam(groups)
+        # With mixed precision Lightning does not clip the gradients of a fused optimiser.
+        optimizer = torch.optim.Adam(groups, fused=config["precision"] == "32-true")
         if config["bottleneck"] == "vq":
             averages = [c.model.bottleneck for c in self.trainer.callbacks if isinstance(c, PolyakAveraging)]
             self.model.bottleneck.follow(optimizer, averaged=averages)

@@ -35,7 +35,7 @@ def train(config: Mapping[str, object]) -> None:
         InputError: the data is unusable, or the run's folder holds a run with another configuration.
     """
     started = time.monotonic()
-    expdir, data = Path(config["expdir"]), Path(config["data"])
+    expdir, dump = Path(config["expdir"]), Path(config["dump"])
     last = expdir / "checkpoints" / "last.ckpt"
     done = updates_done(last, config)
     handler = log_to(expdir / "train.log")
@@ -46,12 +46,14 @@ def train(config: Mapping[str, object]) -> None:
         torch.set_num_threads(config["threads"])
         torch.manual_seed(config["seed"])
         if config["ngpu"] and torch.cuda.device_count() < config["ngpu"]:
-            raise InputError(f"--ngpu: found {config['ngpu']}, expected at most {torch.cuda.device_count()}, as there are")
-        tokens = Tokens.read(data / "tokens.txt")
-        cmvn = read_cmvn(data / "cmvn.ark")
-        train_set = SpeechDataset(data / config["train_set"], tokens, cmvn, cache=config["cache_features"])
-        dev_set = SpeechDataset(data / config["dev_set"], tokens, cmvn, cache=config["cache_features"])
-        write_config(expdir / "config.yaml", {**config, "data": str(data.absolute()), "expdir": str(expdir.absolute())})
+            raise InputError(
+                f"--ngpu: found {config['ngpu']}, expected at most {torch.cuda.device_count()}, as there are"
+            )
+        tokens = Tokens.read(dump / "tokens.txt")
+        cmvn = read_cmvn(dump / "cmvn.ark")
+        train_set = SpeechDataset(dump / config["train_set"], tokens, cmvn, cache=config["cache_features"])
+        dev_set = SpeechDataset(dump / config["dev_set"], tokens, cmvn, cache=config["cache_features"])
+        write_config(expdir / "config.yaml", {**config, "dump": str(dump.absolute()), "expdir": str(expdir.absolute())})
         module = RecognitionTraining(config, tokens, cmvn.mean.size // CHANNELS)
         logger.info(
             "%s: %d utterances, %.1f h; %d parameters; update %d to %d",
@@ -65,7 +67,7 @@ def train(config: Mapping[str, object]) -> None:
         fit(module, ChunkData(train_set, config), dev_set, config, last if done else None)
         logger.info("%s: trained in %.0f s", expdir, time.monotonic() - started)
     finally:
-        logging.getLogger().removeHandler(handler)
+        logging.getLogger("vqbn").removeHandler(handler)
         handler.close()
 
 
@@ -96,8 +98,9 @@ def log_to(path: Path) -> logging.Handler:
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    handler.setLevel(logging.INFO)
-    logging.getLogger().addHandler(handler)
+    package = logging.getLogger("vqbn")
+    package.setLevel(logging.INFO)
+    package.addHandler(handler)
     return handler
 
 
@@ -127,6 +130,8 @@ def fit(
     with warnings.catch_warnings():
         # Preparing a batch takes a hundredth of the time of an update; a worker process is no gain on two cores.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        # Lightning's own affair.
+        warnings.filterwarnings("ignore", message=".*treespec.*")
         trainer = pl.Trainer(
             accelerator="gpu" if gpus else "cpu",
             devices=gpus or 1,

@@ -1,0 +1,197 @@
+"""The command vqbn-train, in process."""
+
+import errno
+import json
+import os
+
+import pytest
+import yaml
+
+from vqbn.bin.train import main
+from vqbn.training import checkpoint, progress
+from vqbn.training.checkpoint import load_recognizer
+from vqbn.training.config import parse_arguments
+
+TINY = {
+    "conv_channels": 4,
+    "lstm_layers": 1,
+    "lstm_size": 8,
+    "vq_codebook_size": 8,
+    "vq_code_dim": 8,
+    "learning_rate": 0.02,
+    "batch_size": 6,
+    "chunk_frames": 32,
+    "max_updates": 12,
+    "polyak_decay": 0.5,
+    "validate_every": 6,
+    "checkpoint_every": 4,
+    "log_every": 4,
+}
+
+
+@pytest.fixture
+def train(speech_dump, tmp_path):
+    """A function from changed keys to the command's status; the run's folder is its `expdir`."""
+
+    def run(**changes):
+        config = {"dump": speech_dump, "expdir": run.expdir} | TINY | changes
+        return main([f"--{key}={value}" for key, value in config.items()])
+
+    run.expdir = tmp_path / "run"
+    return run
+
+
+def curve(expdir):
+    return [json.loads(line) for line in (expdir / "curve.jsonl").read_text().splitlines()]
+
+
+def test_what_a_run_leaves_behind(train):
+    assert train() == 0
+    expdir = train.expdir
+    assert {path.name for path in expdir.iterdir()} == {
+        "config.yaml",
+        "train.log",
+        "curve.jsonl",
+        "tensorboard",
+        "checkpoints",
+    }
+    assert {path.name for path in (expdir / "checkpoints").iterdir()} == {"last.ckpt", "best.ckpt"}
+    points = curve(expdir)
+    assert [point["update"] for point in points] == [6, 12]
+    assert {"dev_per", "dev_loss", "perplexity", "used_codes", "codeword_norm", "encoder_norm", "lr"} <= set(points[0])
+    best = min(points, key=lambda point: point["dev_per"])
+    assert load_recognizer(expdir).update == best["update"]
+    assert "update 12 of 12" in (expdir / "train.log").read_text()
+    assert list((expdir / "tensorboard").glob("events.*"))
+
+
+def test_the_written_configuration_is_input(train):
+    assert train(max_updates=4) == 0
+    config = parse_arguments(["--config", str(train.expdir / "config.yaml")], "vqbn-train", "Train.")
+    assert config["max_updates"] == 4
+    assert os.path.isabs(config["expdir"])
+    assert yaml.safe_load((train.expdir / "config.yaml").read_text())["torch_version"]
+    assert main(["--config", str(train.expdir / "config.yaml")]) == 0
+
+
+def test_a_finished_run_is_not_trained_again(train):
+    assert train() == 0
+    before = {path: path.stat().st_mtime_ns for path in (train.expdir / "checkpoints").iterdir()}
+    assert train() == 0
+    assert {path: path.stat().st_mtime_ns for path in (train.expdir / "checkpoints").iterdir()} == before
+    assert "all 12 updates are done already" in (train.expdir / "train.log").read_text()
+
+
+def test_a_run_is_not_continued_with_another_configuration(train, capsys):
+    assert train(max_updates=4) == 0
+    assert train(max_updates=4, learning_rate=0.03) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    for word in ("last.ckpt", "learning_rate: 0.02, not 0.03", "--expdir"):
+        assert word in error
+    # Where things are and how fast they go may change.
+    assert train(max_updates=4, checkpoint_every=1) == 0
+
+
+def test_no_bottleneck_has_no_codes(train):
+    assert train(bottleneck="linear") == 0
+    point = curve(train.expdir)[-1]
+    assert point["perplexity"] is None
+    assert point["codeword_norm"] is None
+    assert load_recognizer(train.expdir).model.bottleneck.__class__.__name__ == "LinearBottleneck"
+
+
+def test_best_is_not_from_before_the_first_clustering(train, monkeypatch):
+    rates = iter([10.0, 90.0, 80.0, 85.0])
+    original = progress.evaluate
+
+    def evaluate(*arguments):
+        result = original(*arguments)
+        result.per = next(rates)
+        return result
+
+    monkeypatch.setattr(progress, "evaluate", evaluate)
+    assert train(reestimation="true", reestimation_start=5, reestimation_until=9, validate_every=3) == 0
+    assert [point["dev_per"] for point in curve(train.expdir)] == [10, 90, 80, 85]
+    assert [point["quantised"] for point in curve(train.expdir)] == [False, True, True, True]
+    assert load_recognizer(train.expdir).update == 9
+
+
+def test_several_codebooks_the_mixer_and_no_averaging(train):
+    assert train(vq_num_codebooks=2, latent_mixer="true", polyak_decay=0, max_updates=4) == 0
+    loaded = load_recognizer(train.expdir)
+    assert not loaded.averaged
+    assert loaded.model.mixer is not None
+    assert loaded.model.bottleneck.num_codebooks == 2
+
+
+def test_workers_prepare_the_same_batches(train, tmp_path):
+    assert train(max_updates=4) == 0
+    weights = load_recognizer(train.expdir).model.state_dict()
+    train.expdir = tmp_path / "other"
+    assert train(max_updates=4, num_workers=2) == 0
+    other = load_recognizer(train.expdir).model.state_dict()
+    assert all((value == other[name]).all() for name, value in weights.items())
+
+
+def test_a_smaller_loss_follows(train):
+    assert train(max_updates=80, validate_every=40, vq_normalization="batch", vq_codebook_init=0.3) == 0
+    first, last = curve(train.expdir)
+    assert last["train_ctc"] < 0.8 * first["train_ctc"]
+    assert last["dev_per"] < 60
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_checkpoint(train, capsys):
+    assert train(learning_rate=1e30, polyak_decay=0, gradient_clip=0) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "not finite" in error
+    assert "learning_rate" in error
+    assert not (train.expdir / "checkpoints" / "last.ckpt").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"dump": "nowhere"}, "nowhere/tokens.txt"),
+        ({"train_set": "eval"}, "eval: no such folder"),
+        ({"vq_codebook_size": 0}, "--vq_codebook_size"),
+        ({"no_such_key": 0}, "--no_such_key"),
+        ({"ngpu": 64, "batch_size": 64}, "--ngpu"),
+    ],
+)
+def test_wrong_input_is_one_line(train, capsys, changes, problem):
+    assert train(**changes) == 1
+    errors = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert len(errors) == 1
+    assert errors[0].startswith("vqbn-train: error: ")
+    assert problem in errors[0]
+
+
+def test_a_checkpoint_of_another_model_is_one_line(train, capsys):
+    (train.expdir / "checkpoints").mkdir(parents=True)
+    (train.expdir / "checkpoints" / "last.ckpt").write_bytes(b"something else")
+    assert train() == 1
+    assert "last.ckpt: damaged, or not a checkpoint" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_one_line_and_keeps_what_was_saved(train, capsys, monkeypatch):
+    assert train(max_updates=4) == 0
+    kept = (train.expdir / "checkpoints" / "last.ckpt").read_bytes()
+
+    def full(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(checkpoint, "replacing", full)
+    train.expdir.joinpath("checkpoints", "last.ckpt").rename(train.expdir / "kept.ckpt")
+    assert train(max_updates=4) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "ckpt: No space left on device" in error
+    assert (train.expdir / "kept.ckpt").read_bytes() == kept
+    assert not (train.expdir / "checkpoints" / "last.ckpt").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission_is_one_line(train, capsys, tmp_path):
+    (tmp_path / "closed").mkdir(mode=0o500)
+    train.expdir = tmp_path / "closed" / "run"
+    assert train() == 1
+    assert "Permission denied" in capsys.readouterr().err

@@ -1,0 +1,53 @@
+"""The configurations that the recipes ship."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from vqbn.training.config import parse_arguments
+
+EGS = Path(__file__).parents[2] / "egs"
+VARIANTS = ("none", "vanilla", "bn", "bn_lr", "bn_ema", "bn_reest", "bn_reest_lr")
+SIZES = {"wsj": (None, "small", "mini"), "speechocean762": (None, "large")}
+CASES = [(corpus, size, variant) for corpus, sizes in SIZES.items() for size in sizes for variant in VARIANTS]
+
+
+def load(corpus, size, variant):
+    files = [EGS / corpus / "conf" / f"{name}.yaml" for name in ("base", size, f"train_{variant}") if name]
+    argv = [arg for file in files for arg in ("--config", str(file))]
+    return parse_arguments([*argv, "--dump", "dump", "--expdir", "exp"], "vqbn-train", "Train.")
+
+
+@pytest.mark.parametrize(("corpus", "size", "variant"), CASES)
+def test_every_combination_is_valid_and_what_its_name_says(corpus, size, variant):
+    config = load(corpus, size, variant)
+    assert config["bottleneck"] == ("linear" if variant == "none" else "vq")
+    assert (config["vq_normalization"] == "batch") == variant.startswith("bn")
+    assert config["reestimation"] == ("reest" in variant)
+    assert (config["vq_update"] == "ema") == (variant == "bn_ema")
+    # The step size of the codebook is ten times the other's, or the same.
+    factor = config["codebook_learning_rate"] / config["learning_rate"]
+    assert (5 <= factor <= 10) if variant.endswith("_lr") else factor == 0
+    assert config["lr_milestones"][-1] < config["max_updates"]
+
+
+@pytest.mark.parametrize("corpus", SIZES)
+def test_a_variant_changes_nothing_but_its_bottleneck(corpus):
+    for variant in VARIANTS:
+        keys = yaml.safe_load((EGS / corpus / "conf" / f"train_{variant}.yaml").read_text()) or {}
+        assert set(keys) <= {
+            "bottleneck",
+            "vq_normalization",
+            "vq_update",
+            "vq_ema_decay",
+            "reestimation",
+            "codebook_learning_rate",
+        }
+
+
+def test_the_authors_sizes_are_those_of_wsj():
+    config = load("wsj", None, "bn_reest_lr")
+    assert (config["conv_channels"], config["lstm_layers"], config["lstm_size"]) == (32, 4, 320)
+    assert (config["vq_codebook_size"], config["vq_code_dim"]) == (2048, 64)
+    assert config["max_updates"] == 85 * 1170
