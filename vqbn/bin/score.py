@@ -5,17 +5,16 @@ import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
+from typing import TYPE_CHECKING
 
 from vqbn.bin.command import command
 from vqbn.errors import InputError
-from vqbn.scoring.evaluation import Evaluation, evaluate_codes, evaluate_phones
-from vqbn.scoring.per import SILENCE
 from vqbn.scoring.results import Result, write_result
 from vqbn.scoring.trn import read_trn
+
+# The scores need torch, which --help and a wrong option need not wait for.
+if TYPE_CHECKING:
+    from vqbn.scoring.evaluation import Evaluation
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +70,8 @@ def main(argv: list[str]) -> None:
     if args.ref or args.hyp:
         if not (args.ref and args.hyp) or args.expdir:
             options.error("--ref and --hyp go together, and without --expdir")
+        from vqbn.scoring.evaluation import evaluate_phones
+
         print_scores(
             Path(args.hyp).name, {"": evaluate_phones(read_trn(args.hyp), read_trn(args.ref), source=args.hyp)}
         )
@@ -88,7 +89,7 @@ def main(argv: list[str]) -> None:
         logger.info("wrote %s", write_result(args.results, finished_run(args.expdir, label, args.command)))
 
 
-def score_set(expdir: str | Path, dump: str | Path, set_name: str) -> Evaluation:
+def score_set(expdir: str | Path, dump: str | Path, set_name: str) -> "Evaluation":
     """Score one decoded set of a run against its alignments.
 
     Raises:
@@ -99,6 +100,8 @@ def score_set(expdir: str | Path, dump: str | Path, set_name: str) -> Evaluation
     from vqbn.data.tokens import Tokens
     from vqbn.kaldi.cmvn import read_cmvn
     from vqbn.scoring.decoding import output_folder, read_decoded
+    from vqbn.scoring.evaluation import evaluate_codes, evaluate_phones
+    from vqbn.scoring.per import SILENCE
 
     folder, dump = output_folder(expdir, set_name), Path(dump)
     decoded = read_decoded(folder)
@@ -150,8 +153,12 @@ def finished_run(expdir: str | Path, data: str, command: str = "") -> Result:
     return collect_run(expdir, data, decisive, configuration_hash(config), commit, command)
 
 
-def print_scores(title: str, evaluations: Mapping[str, Evaluation]) -> None:
+def print_scores(title: str, evaluations: Mapping[str, "Evaluation"]) -> None:
     """Print a table, one column per set, of the scores that apply."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(title=title, box=SIMPLE_HEAD, title_justify="left")
     table.add_column("")
     for set_name in evaluations:

@@ -33,7 +33,8 @@ def per_difference(
 
     Each replicate draws speakers with replacement, the same for both systems, and seeds with replacement, the same for
     both where both were run with the same seeds. PER is pooled over the drawn speakers and averaged over the drawn
-    seeds. With one seed only the speakers vary, so the interval says nothing of training's own randomness.
+    seeds. With one seed only the speakers vary, so the interval says nothing of training's own randomness; with few
+    (n) seeds their share of the interval comes out short by a factor of about sqrt((n - 1) / n).
 
     Args:
         first: edits and reference length of each speaker, for each seed.

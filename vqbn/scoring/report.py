@@ -169,7 +169,7 @@ def differences(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:
     header = ["model", "variant", "PER less that of `none`", "95 % interval", "seeds", "reading"]
     note = (
         "Percentage points; a paired bootstrap (10,000 replicates) over speakers and, where there are several, seeds. "
-        "With one seed the interval knows nothing of how much training itself varies.\n\n"
+        "With one seed the interval knows nothing of how much training itself varies, with few too little.\n\n"
     )
     return note + markdown_table(header, rows, left=2)
 
