@@ -22,7 +22,7 @@ def replacing(target: str | os.PathLike) -> Iterator[Path]:
         A path in the same folder that does not exist yet, with the same suffix as `target`.
 
     Raises:
-        OSError: the folder can't be written or the disk is full.
+        OSError: the folder can't be written or the disk is full; its `filename` is the target.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -32,13 +32,17 @@ def replacing(target: str | os.PathLike) -> Iterator[Path]:
         if temporary.is_dir() and target.is_dir():
             retired = temporary.with_name(temporary.name + ".old")
             os.replace(target, retired)
-            os.replace(temporary, target)
+            try:
+                os.replace(temporary, target)
+            except BaseException:
+                os.replace(retired, target)
+                raise
             shutil.rmtree(retired)
         else:
             os.replace(temporary, target)
     except OSError as error:
         # A failed write (a full disk) names no file, and the temporary one means nothing to the user.
-        if error.filename in (None, str(temporary)):
+        if error.errno is not None and error.filename in (None, temporary, str(temporary)):
             error.filename = str(target)
         raise
     finally:

@@ -2,6 +2,7 @@
 
 import logging
 import multiprocessing
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -33,7 +34,9 @@ def map_jobs(function: Callable, items: Iterable, nj: int = 1, description: str 
         yield from progress(map(function, items), len(items), description)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(nj, len(items)), mp_context=context) as pool:
+    # Ctrl-C is for this process alone: it stops the others, and one message is enough
+    ignore = {"initializer": signal.signal, "initargs": (signal.SIGINT, signal.SIG_IGN)}
+    with ProcessPoolExecutor(min(nj, len(items)), mp_context=context, **ignore) as pool:
         chunk = max(1, min(32, len(items) // (4 * nj)))
         try:
             yield from progress(pool.map(function, items, chunksize=chunk), len(items), description)
