@@ -1,6 +1,6 @@
 """The phone recogniser: encoder, bottleneck and head."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -8,8 +8,7 @@ from vqbn.models.deepspeech2 import DeepSpeech2Encoder
 from vqbn.models.latent_mixer import LatentMixer
 
 
-@dataclass
-class RecognizerOutput:
+class RecognizerOutput(NamedTuple):
     """What a forward gives; times are in latents.
 
     Attributes:
