@@ -97,10 +97,11 @@ def test_a_defect_of_the_program_keeps_its_traceback():
 
 
 def test_a_real_process_prints_one_line_and_exits_1(tmp_path):
-    script = "from vqbn.bin.validate_data_dir import main; raise SystemExit(main())"
+    script = "from vqbn.bin.align import main; raise SystemExit(main())"
     process = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "nowhere")], capture_output=True, text=True, check=False
+        [sys.executable, "-c", script, "--set", str(tmp_path / "nowhere")], capture_output=True, text=True, check=False
     )
     assert process.returncode == 1
-    (line,) = (process.stdout + process.stderr).splitlines()
-    assert str(tmp_path / "nowhere") in line
+    assert process.stdout == ""
+    (line,) = process.stderr.splitlines()
+    assert line.startswith(f"vqbn-align: error: {tmp_path / 'nowhere'}: no such folder")
