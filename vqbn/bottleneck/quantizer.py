@@ -1,5 +1,6 @@
 """The vector-quantised bottleneck."""
 
+import contextlib
 import weakref
 from collections.abc import Iterable
 
@@ -203,7 +204,8 @@ class VQBottleneck(nn.Module):
             raise TypeError(f"the input must be a floating-point tensor, not {x.dtype}")
         valid = valid_positions(x, lengths, mask)
         shape = x.shape[:-1]
-        with torch.autocast(x.device.type, enabled=False):
+        # Exported, the context would be an operator of its own that no other runtime knows.
+        with contextlib.nullcontext() if _exporting() else torch.autocast(x.device.type, enabled=False):
             x = x.to(self.codebook.dtype).reshape(-1, self.input_dim)
             if valid is not None:
                 valid = valid.reshape(-1)
