@@ -54,6 +54,8 @@ expand_variants() {
 # A run that fails does not stop the others; the stage then fails at its end.
 for_each_run() {
   local variant seed running=0 failed=0
+  # One run shows its output; several would talk over each other, so each has it in its log alone.
+  if [ "$(wc -w <<<"$variants")" -eq 1 ] && [ "$(wc -w <<<"$seeds")" -eq 1 ]; then export VQBN_ECHO=1; else export VQBN_ECHO=0; fi
   for variant in $variants; do
     for seed in $seeds; do
       if [ "$running" -ge "$nj" ]; then

@@ -34,12 +34,15 @@ run_name() { echo "$1${tag:+-$tag}_seed$2"; }
 
 # train_run VARIANT SEED: stage 3; goes on from the last checkpoint, and does nothing if the run is finished.
 train_run() {
-  local configs=() config
+  local configs=() config run
+  run=$expdir/$(run_name "$1" "$2")
   for config in $train_config "conf/train_$1.yaml"; do configs+=(--config "$config"); done
+  mkdir -p "$run"
+  [ -f "$run/command.txt" ] || echo "$invocation" >"$run/command.txt"
+  log "training $run; its log is $run/job.log"
   # shellcheck disable=SC2086
-  "$train_cmd" "$expdir/$(run_name "$1" "$2")/job.log" vqbn-train "${configs[@]}" --dump "$dumpdir" \
-    --train_set "$train_set" --dev_set "${eval_sets%% *}" --expdir "$expdir/$(run_name "$1" "$2")" --seed "$2" \
-    --ngpu "$ngpu" $train_options
+  "$train_cmd" "$run/job.log" vqbn-train "${configs[@]}" --dump "$dumpdir" --train_set "$train_set" \
+    --dev_set "${eval_sets%% *}" --expdir "$run" --seed "$2" --ngpu "$ngpu" $train_options
 }
 
 # decode_run VARIANT SEED: stage 4. score_run VARIANT SEED: stage 5.
@@ -47,5 +50,5 @@ decode_run() { local/decode.sh --expdir "$expdir/$(run_name "$1" "$2")" --dumpdi
 
 score_run() {
   local/score.sh --expdir "$expdir/$(run_name "$1" "$2")" --dumpdir "$dumpdir" --sets "$eval_sets" \
-    --results "$results" --data_label "$data_label" --command "$invocation"
+    --results "$results" --data_label "$data_label" --command "$(cat "$expdir/$(run_name "$1" "$2")/command.txt")"
 }

@@ -16,6 +16,6 @@ expdir=$(absolute "$expdir") dumpdir=$(absolute "$dumpdir")
 use_environment recipes
 
 for set in $sets; do
-  VQBN_ECHO=1 "$decode_cmd" "$expdir/decode_$set.log" \
+  VQBN_ECHO=${VQBN_ECHO:-1} "$decode_cmd" "$expdir/decode_$set.log" \
     vqbn-decode --expdir "$expdir" --dump "$dumpdir" --set "$set" --checkpoint "$checkpoint"
 done
