@@ -58,5 +58,6 @@ def test_a_killed_run_ends_bit_for_bit_as_one_that_was_not(tiny_options, tmp_pat
         for part in parts | ({"current_model_state"} if "polyak_decay" not in changes else set()):
             assert differences(a[part], b[part], part) == []
     assert a["recognizer"]["update"] > 0
+    assert sorted(path.name for path in (killed / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
     assert (killed / "curve.jsonl").read_text() == (whole / "curve.jsonl").read_text()
     assert len((killed / "curve.jsonl").read_text().splitlines()) == changes.get("max_updates", 40) // 10

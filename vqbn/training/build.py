@@ -58,4 +58,5 @@ def build_bottleneck(config: Mapping[str, object], input_dim: int) -> torch.nn.M
         reservoir_size=config["vq_reservoir_size"] or None,
         seeding=config["vq_seeding"],
         seed=config["seed"],
+        verbose=True,
     )

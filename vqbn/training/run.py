@@ -1,16 +1,17 @@
 """One training run from a configuration: begun, continued, or found finished."""
 
+import contextlib
 import logging
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from vqbn.data.speech import CHANNELS, SpeechDataset
+from vqbn.data.speech import SpeechDataset
 from vqbn.data.tokens import Tokens
 from vqbn.errors import InputError
 from vqbn.kaldi.cmvn import read_cmvn
@@ -34,41 +35,44 @@ def train(config: Mapping[str, object]) -> None:
     Raises:
         InputError: the data is unusable, or the run's folder holds a run with another configuration.
     """
+    expdir = Path(config["expdir"])
+    done = updates_done(expdir / "checkpoints" / "last.ckpt", config)
+    with logged_to(expdir / "train.log"):
+        if done < config["max_updates"]:
+            train_from(done, config)
+        else:
+            logger.info("%s: all %d updates are done already", expdir, done)
+
+
+def train_from(done: int, config: Mapping[str, object]) -> None:
+    """Read the data, and train from update `done` + 1 on."""
     started = time.monotonic()
     expdir, dump = Path(config["expdir"]), Path(config["dump"])
-    last = expdir / "checkpoints" / "last.ckpt"
-    done = updates_done(last, config)
-    handler = log_to(expdir / "train.log")
-    try:
-        if done >= config["max_updates"]:
-            logger.info("%s: all %d updates are done already", expdir, done)
-            return
-        torch.set_num_threads(config["threads"])
-        torch.manual_seed(config["seed"])
-        if config["ngpu"] and torch.cuda.device_count() < config["ngpu"]:
-            raise InputError(
-                f"--ngpu: found {config['ngpu']}, expected at most {torch.cuda.device_count()}, as there are"
-            )
-        tokens = Tokens.read(dump / "tokens.txt")
-        cmvn = read_cmvn(dump / "cmvn.ark")
-        train_set = SpeechDataset(dump / config["train_set"], tokens, cmvn, cache=config["cache_features"])
-        dev_set = SpeechDataset(dump / config["dev_set"], tokens, cmvn, cache=config["cache_features"])
-        write_config(expdir / "config.yaml", {**config, "dump": str(dump.absolute()), "expdir": str(expdir.absolute())})
-        module = RecognitionTraining(config, tokens, cmvn.mean.size // CHANNELS)
-        logger.info(
-            "%s: %d utterances, %.1f h; %d parameters; update %d to %d",
-            expdir,
-            len(train_set),
-            sum(train_set.num_frames.values()) / 360000,
-            sum(p.numel() for p in module.parameters()),
-            done + 1,
-            config["max_updates"],
-        )
-        fit(module, ChunkData(train_set, config), dev_set, config, last if done else None)
-        logger.info("%s: trained in %.0f s", expdir, time.monotonic() - started)
-    finally:
-        logging.getLogger("vqbn").removeHandler(handler)
-        handler.close()
+    torch.set_num_threads(config["threads"])
+    torch.manual_seed(config["seed"])
+    if config["ngpu"] > torch.cuda.device_count():
+        raise InputError(f"--ngpu: found {config['ngpu']}, expected at most {torch.cuda.device_count()}, as there are")
+    for unfinished in (expdir / "checkpoints").glob(".*.ckpt"):
+        unfinished.unlink()  # what an interrupted run was writing
+    tokens = Tokens.read(dump / "tokens.txt")
+    cmvn = read_cmvn(dump / "cmvn.ark")
+    train_set, dev_set = (
+        SpeechDataset(dump / config[name], tokens, cmvn, cache=config["cache_features"])
+        for name in ("train_set", "dev_set")
+    )
+    write_config(expdir / "config.yaml", {**config, "dump": str(dump.absolute()), "expdir": str(expdir.absolute())})
+    module = RecognitionTraining(config, tokens, train_set.height)
+    logger.info(
+        "%s: %d utterances, %.1f h; %d parameters; update %d to %d",
+        expdir,
+        len(train_set),
+        sum(train_set.num_frames.values()) / 360000,
+        sum(p.numel() for p in module.parameters()),
+        done + 1,
+        config["max_updates"],
+    )
+    fit(module, ChunkData(train_set, config), dev_set, config, done)
+    logger.info("%s: trained in %.0f s", expdir, time.monotonic() - started)
 
 
 def updates_done(last: Path, config: Mapping[str, object]) -> int:
@@ -89,8 +93,9 @@ def updates_done(last: Path, config: Mapping[str, object]) -> int:
     return about["update"]
 
 
-def log_to(path: Path) -> logging.Handler:
-    """Let the log also be appended to a file.
+@contextlib.contextmanager
+def logged_to(path: Path) -> Iterator[None]:
+    """Append the package's log, and warnings such as that of a collapsed codebook, also to a file.
 
     Raises:
         OSError: the file can't be written.
@@ -98,10 +103,18 @@ def log_to(path: Path) -> logging.Handler:
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    package = logging.getLogger("vqbn")
-    package.setLevel(logging.INFO)
-    package.addHandler(handler)
-    return handler
+    loggers = [logging.getLogger("vqbn"), logging.getLogger("py.warnings")]
+    loggers[0].setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    for source in loggers:
+        source.addHandler(handler)
+    try:
+        yield
+    finally:
+        for source in loggers:
+            source.removeHandler(handler)
+        logging.captureWarnings(False)
+        handler.close()
 
 
 def fit(
@@ -109,7 +122,7 @@ def fit(
     data: ChunkData,
     dev_set: SpeechDataset,
     config: Mapping[str, object],
-    checkpoint: Path | None,
+    done: int,
 ) -> None:
     """Run Lightning's trainer with what a run of ours needs.
 
@@ -118,7 +131,7 @@ def fit(
         data: the training batches.
         dev_set: what is evaluated.
         config: as `parse_arguments` gives it.
-        checkpoint: where to go on from.
+        done: updates that the last checkpoint has behind it; 0: there is none.
     """
     expdir = Path(config["expdir"])
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -142,7 +155,7 @@ def fit(
             gradient_clip_val=config["gradient_clip"] or None,
             callbacks=callbacks,
             plugins=[WholeFileIO()],
-            logger=TensorBoardLogger(expdir, name="", version="tensorboard", purge_step=None),
+            logger=TensorBoardLogger(expdir, name="", version="tensorboard", purge_step=done + 1),
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -150,4 +163,5 @@ def fit(
             log_every_n_steps=config["log_every"],
             use_distributed_sampler=False,
         )
+        checkpoint = expdir / "checkpoints" / "last.ckpt" if done else None
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
