@@ -1,5 +1,7 @@
 """Whole compiled graphs."""
 
+import os
+
 import pytest
 import torch
 import torch._dynamo
@@ -9,6 +11,8 @@ from vqbn import ReestimationSchedule, VQBottleneck, parameter_groups
 
 STEPS = 100
 SCHEDULE = ReestimationSchedule(20, 70, 50)
+
+slow = pytest.mark.skipif(not os.environ.get("VQBN_SLOW_TESTS"), reason="takes minutes; VQBN_SLOW_TESTS=1 runs it")
 
 
 class Model(nn.Module):
@@ -52,8 +56,10 @@ def train(backend: str | None, follow: bool, **options) -> tuple[Model, list]:
 @pytest.mark.parametrize(
     ("backend", "follow", "options"),
     [
-        # Without inductor's minute of C++; what it is given has no mutation and no opaque call that isn't an operator.
+        # The whole of `torch.compile` but for C++, which inductor needs a minute to compile.
         ("aot_eager", True, {"update": "gradient"}),
+        pytest.param("inductor", True, {"update": "gradient", "num_codebooks": 2}, marks=slow),
+        pytest.param("inductor", False, {"update": "ema"}, marks=slow),
         ("aot_eager", False, {"update": "gradient", "num_codebooks": 2}),
         ("aot_eager", True, {"update": "ema", "num_codebooks": 2}),
         ("aot_eager", False, {"update": "ema"}),

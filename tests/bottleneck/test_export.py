@@ -8,6 +8,12 @@ from vqbn import ReestimationSchedule, VQBottleneck
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
+# Of torch's exporter about torch's LSTM.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The tensor attributes"),
+    pytest.mark.filterwarnings("ignore:.*LeafSpec"),
+]
+
 
 class Recognizer(nn.Module):
     """Encoder, bottleneck and head; one utterance, no packing."""

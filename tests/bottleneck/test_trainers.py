@@ -97,3 +97,67 @@ def test_lightning_counts_its_real_steps(tmp_path):
     expected = by_hand(rows, 2)
     for name, value in module.model.state_dict().items():
         assert torch.equal(value, expected.state_dict()[name]), name
+
+
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
+def test_lightning_averages_weights_stops_and_goes_on(tmp_path):
+    """Its callback for averages knows nothing of extra state; what is saved must hold that of the live bottleneck."""
+    lightning = pytest.importorskip("lightning")
+    from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
+    from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+    class Module(lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.model = Model()
+
+        def configure_optimizers(self):
+            return torch.optim.Adam(parameter_groups(self, 1e-2, 1e-1))
+
+        def on_train_start(self):
+            # The averaged model and, when training goes on, everybody's state are there by now.
+            averaged = next(c for c in self.trainer.callbacks if isinstance(c, WeightAveraging))._average_model
+            self.model.bottleneck.follow(self.optimizers(), averaged)
+
+        def training_step(self, _batch, _index):
+            generator = torch.Generator().manual_seed(self.trainer.global_step)
+            return self.model(torch.randn(5, 6, generator=generator))
+
+        def validation_step(self, _batch, _index):
+            return self.model(torch.zeros(5, 6))
+
+    def fit(folder, resume=None):
+        trainer = lightning.Trainer(
+            accelerator="cpu",
+            max_epochs=9,
+            num_sanity_val_steps=0,
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[
+                WeightAveraging(multi_avg_fn=get_ema_multi_avg_fn(0.8)),
+                ModelCheckpoint(folder, "{epoch}", save_top_k=-1, every_n_epochs=1, save_on_train_epoch_end=True),
+            ],
+        )
+        # One update an epoch.
+        loader = torch.utils.data.DataLoader([0], batch_size=None)
+        trainer.fit(Module(), loader, loader, ckpt_path=resume, weights_only=True)
+        return torch.load(folder / "epoch=8.ckpt", weights_only=True)
+
+    whole = fit(tmp_path / "whole")
+    extra = "model.bottleneck._extra_state"
+    assert torch.equal(whole["state_dict"][extra], whole["current_model_state"][extra])
+    for stop in (0, 1, 2, 5, 6):
+        resumed = fit(tmp_path / f"stopped{stop}", tmp_path / "whole" / f"epoch={stop}.ckpt")
+        for name in ("state_dict", "current_model_state"):
+            for key, value in whole[name].items():
+                assert torch.equal(value, resumed[name][key]), f"{key} of {name}, stopped after update {stop + 1}"
+    # The averaged weights of a checkpoint, decoded: they quantise, with a codebook from after the clusterings.
+    averaged = Module()
+    averaged.load_state_dict(whole["state_dict"])
+    bottleneck = averaged.model.eval().bottleneck
+    assert [event.update for event in bottleneck.reestimations] == [3, 7]
+    assert (bottleneck(torch.randn(1, 9, 6)).indices >= 0).all()
+    live = whole["current_model_state"]["model.bottleneck.codebook"]
+    assert not torch.equal(bottleneck.codebook, live)
+    assert (bottleneck.codebook - live).norm() < 0.5 * live.norm()

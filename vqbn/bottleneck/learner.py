@@ -123,6 +123,8 @@ class CodebookLearner:
         vectors = latents[usable]
         if self.clock.quantizing:
             indices[usable] = nearest_codes(vectors, codebook)
+        # Counts and sums of many vectors are more than half precision can hold.
+        vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
         self._accumulate(vectors, indices[usable], sampling)
         if len(vectors):
             self.encoder_norm = vectors.norm(dim=2).mean()
@@ -297,7 +299,7 @@ class CodebookLearner:
         if self._counts is not None:
             tensors["counts"] = self._counts
         if self._sums is not None:
-            tensors["sums"] = self._sums if self._sums.dtype == torch.float64 else self._sums.float()
+            tensors["sums"] = self._sums
         if self.reservoir is not None:
             tensors |= {f"reservoir.{name}": tensor for name, tensor in self.reservoir.state_dict().items()}
         values = {
@@ -335,7 +337,7 @@ class CodebookLearner:
         self.clock = Clock(**values["clock"])
         self.reestimations = [Reestimation(**done) for done in values["reestimations"]]
         self._counts = tensors.get("counts")
-        self._sums = tensors["sums"].to(codebook.dtype) if "sums" in tensors else None
+        self._sums = tensors.get("sums")
         self.alarm.load(values["alarm"], tensors)
 
 

@@ -42,7 +42,11 @@ class VQBottleneck(nn.Module):
 
     **Several processes.** If `torch.distributed` was initialised, batch statistics, counts, moving averages, the
     reservoir and the clustering are those of all processes' vectors, and all codebooks stay equal. Each process must
-    then call the same training forwards. `process_group` (None: all processes) limits this to a group.
+    then call the same training forwards. `process_group` (None: all processes) limits this to a group. With
+    `DistributedDataParallel` no parameter is ever unused, and `broadcast_buffers=False` saves messages: the buffers
+    are equal without them.
+
+    **Not for** activation checkpointing: its second forward would count vectors twice.
 
     Args:
         input_dim: dimension of the vectors that come in.
