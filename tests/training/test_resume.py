@@ -7,6 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from vqbn.bin.train import main
+from vqbn.errors import InputError
+from vqbn.models.ctc import ctc_loss
+from vqbn.training import recognition
+from vqbn.training.checkpoint import read_checkpoint
+
 TEN_MOMENTS = [
     "forward:2",  # before there is a checkpoint
     "saving:4",  # half of the first one written
@@ -43,21 +49,50 @@ def differences(value, other, where=""):
     return [] if value == other else [where]
 
 
-@pytest.mark.parametrize(
-    ("moments", "changes"),
-    [(TEN_MOMENTS, {}), (["forward:12", "clustering:18"], {"vq_update": "ema", "polyak_decay": 0, "max_updates": 20})],
-    ids=["ten moments", "moving averages"],
-)
-def test_a_killed_run_ends_bit_for_bit_as_one_that_was_not(tiny_options, tmp_path, moments, changes):
-    killed, whole = tmp_path / "killed", tmp_path / "whole"
-    run(tiny_options(**changes), whole, killed, moments)
+def assert_equal_runs(run_dir, other, updates):
     for name in ("last", "best"):
-        a, b = (torch.load(run_dir / "checkpoints" / f"{name}.ckpt", weights_only=True) for run_dir in (killed, whole))
-        assert a["recognizer"]["update"] == b["recognizer"]["update"]
-        parts = {"state_dict", "optimizer_states", "lr_schedulers", "callbacks", "rng"}
-        for part in parts | ({"current_model_state"} if "polyak_decay" not in changes else set()):
+        a, b = (torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True) for folder in (run_dir, other))
+        # What is left out counts Lightning's own starts and stops.
+        for part in a.keys() & {"state_dict", "current_model_state", "optimizer_states", "lr_schedulers", "rng"}:
             assert differences(a[part], b[part], part) == []
-    assert a["recognizer"]["update"] > 0
-    assert sorted(path.name for path in (killed / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
-    assert (killed / "curve.jsonl").read_text() == (whole / "curve.jsonl").read_text()
-    assert len((killed / "curve.jsonl").read_text().splitlines()) == changes.get("max_updates", 40) // 10
+        assert differences(a["callbacks"], b["callbacks"]) == []
+        assert a["recognizer"]["update"] == b["recognizer"]["update"] > 0
+    assert read_checkpoint(run_dir / "checkpoints" / "last.ckpt")["recognizer"]["update"] == updates
+    assert sorted(path.name for path in (run_dir / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert (run_dir / "curve.jsonl").read_text() == (other / "curve.jsonl").read_text()
+    assert len((run_dir / "curve.jsonl").read_text().splitlines()) == updates // 10
+
+
+def test_a_run_killed_at_ten_moments_ends_bit_for_bit_as_one_that_was_not(tiny_options, tmp_path):
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    run(tiny_options(), whole, killed, TEN_MOMENTS)
+    assert_equal_runs(killed, whole, 40)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"vq_update": "ema", "polyak_decay": 0},
+        {"vq_num_codebooks": 2, "latent_mixer": "true", "num_workers": 1},
+        {"bottleneck": "linear", "reestimation": "false"},
+    ],
+    ids=["moving averages", "two codebooks", "no bottleneck"],
+)
+def test_so_does_every_kind_of_run(tiny_options, tmp_path, monkeypatch, changes):
+    options = tiny_options(**changes, max_updates=20)
+    stopped, whole = tmp_path / "stopped", tmp_path / "whole"
+    assert main([*options, "--expdir", str(whole)]) == 0
+    forwards = iter(range(1, 100))
+
+    def fail(*arguments):
+        if next(forwards) == 15:
+            raise InputError("power cut")
+        return ctc_loss(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recognition, "ctc_loss", fail)
+        assert main([*options, "--expdir", str(stopped)]) == 1
+    # The last checkpoint, of update 12, is in the middle of an epoch and between two clusterings.
+    assert read_checkpoint(stopped / "checkpoints" / "last.ckpt")["recognizer"]["update"] == 12
+    assert main([*options, "--expdir", str(stopped)]) == 0
+    assert_equal_runs(stopped, whole, 20)
