@@ -102,10 +102,15 @@ def test_in_half_precision_it_clusters_and_learns(dtype, update):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
-def test_a_module_of_another_type_works(dtype):
-    model = Model(update="ema", normalization="batch", reestimation=ReestimationSchedule(3, 3, 1)).to(dtype)
-    x = torch.randn(4, 10, 6, dtype=dtype)
+@pytest.mark.parametrize("update", ["gradient", "ema"])
+def test_a_module_of_another_type_works(dtype, update):
+    model = Model(update=update, normalization="batch", reestimation=ReestimationSchedule(3, 3, 1)).to(dtype)
+    x = torch.randn(4, 300, 6, dtype=dtype)
     for _ in range(5):
         output = model.bottleneck(model.encoder(x))
+        (output.loss + output.quantized.sum()).backward()
     assert output.quantized.dtype == dtype
+    assert output.loss.dtype == (torch.float32 if dtype == torch.bfloat16 else dtype)
+    # More than half precision could count.
+    assert model.bottleneck.learner.state()[1]["counts"].sum() == 1200
     assert [event.update for event in model.bottleneck.reestimations] == [3]

@@ -230,7 +230,8 @@ class CodebookLearner:
             return False
         if len(self.reservoir) < self.codebook_size:
             self._log(
-                logging.WARNING if planned else logging.DEBUG,
+                # Once: for the plan's entry, or for an entry for the first update, before which there are no vectors.
+                logging.WARNING if planned or self.clock.updates == 1 else logging.DEBUG,
                 f"no clustering for update {self.clock.updates + 1}: {len(self.reservoir)} vectors for "
                 f"{self.codebook_size} codewords; trying again after every update",
             )

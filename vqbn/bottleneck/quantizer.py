@@ -261,6 +261,8 @@ class VQBottleneck(nn.Module):
         if valid is not None:
             quantized = torch.where(valid.view(-1, 1, 1), quantized, 0.0)
 
+        if latents.dtype in (torch.float16, torch.bfloat16):
+            latents, codewords = latents.float(), codewords.float()
         values = has_code.sum().clamp(min=1) * self.codeword_dim
         # Zeroed before they are squared: a gradient of zero times infinity would not be zero.
         to_codebook = torch.where(has_code, latents - codewords.detach(), 0.0)
