@@ -42,13 +42,25 @@ train_run() {
   log "training $run; its log is $run/job.log"
   # shellcheck disable=SC2086
   "$train_cmd" "$run/job.log" vqbn-train "${configs[@]}" --dump "$dumpdir" --train_set "$train_set" \
-    --dev_set "${eval_sets%% *}" --expdir "$run" --seed "$2" --ngpu "$ngpu" $train_options
+    --dev_set "${eval_sets%% *}" --expdir "$run" --seed "$2" --ngpu "$ngpu" --results "$results" $train_options
+}
+
+# kept_run VARIANT SEED: whether the run's results file is all there is of it: it was trained elsewhere, or exp/ removed.
+kept_run() {
+  local name
+  name=$(run_name "$1" "$2")
+  [ -n "$results" ] && [ -f "$results/$name.json" ] && [ ! -d "$expdir/$name/checkpoints" ] || return 1
+  log "$name is done already: $results/$name.json"
 }
 
 # decode_run VARIANT SEED: stage 4. score_run VARIANT SEED: stage 5.
-decode_run() { local/decode.sh --expdir "$expdir/$(run_name "$1" "$2")" --dumpdir "$dumpdir" --sets "$eval_sets"; }
+decode_run() {
+  kept_run "$1" "$2" && return
+  local/decode.sh --expdir "$expdir/$(run_name "$1" "$2")" --dumpdir "$dumpdir" --sets "$eval_sets"
+}
 
 score_run() {
+  kept_run "$1" "$2" && return
   local/score.sh --expdir "$expdir/$(run_name "$1" "$2")" --dumpdir "$dumpdir" --sets "$eval_sets" \
     --results "$results" --data_label "$data_label" --command "$(cat "$expdir/$(run_name "$1" "$2")/command.txt")"
 }

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 
 import pytest
 import yaml
@@ -195,3 +196,26 @@ def test_a_folder_without_permission_is_one_line(train, capsys, tmp_path):
     train.expdir = tmp_path / "closed" / "run"
     assert train() == 1
     assert "Permission denied" in capsys.readouterr().err
+
+
+def test_a_run_that_a_results_file_holds_is_not_begun(train, speech_dump, tmp_path, caplog):
+    from vqbn.bin import decode, score
+
+    train.expdir = tmp_path / "bn_seed1"
+    results = tmp_path / "results"
+    given = {"max_updates": 4, "vq_normalization": "batch", "results": results}
+    assert train(**given) == 0
+    options = ["--expdir", str(train.expdir), "--dump", str(speech_dump)]
+    assert decode.main(options) == 0
+    assert score.main([*options, "--results", str(results)]) == 0
+
+    shutil.rmtree(train.expdir)
+    with caplog.at_level("INFO"):
+        assert train(**given, checkpoint_every=1) == 0
+    assert f"done already: {results / 'bn_seed1.json'} holds" in caplog.text
+    assert not (train.expdir / "checkpoints").exists()
+    # Another configuration is another run; one that has begun is brought to its end.
+    assert train(**given | {"seed": 2}) == 0
+    assert (train.expdir / "checkpoints/last.ckpt").exists()
+    assert train(**given | {"seed": 2}) == 0
+    assert "all 4 updates are done already" in (train.expdir / "train.log").read_text()

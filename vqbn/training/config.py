@@ -130,6 +130,14 @@ def text(name: str, default: str | None, help: str, decides: bool = False) -> Ke
 KEYS = (
     text("dump", None, "The folder of features that stage 2 made: <set>/, tokens.txt, cmvn.ark."),
     text("expdir", None, "The run's folder; a run that is there is continued."),
+    Key(
+        "results",
+        "",
+        str,
+        "a folder, or nothing",
+        "A folder of results files: a run that one of them holds, with the same configuration, is not begun.",
+        decides=False,
+    ),
     text("train_set", "train", "The set to train on, a folder of --dump.", decides=True),
     text("dev_set", "dev", "The set to evaluate on during training, a folder of --dump.", decides=True),
     count("seed", 1, "Of the weights, the order of the chunks and the clustering.", least=0),

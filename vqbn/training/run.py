@@ -15,9 +15,10 @@ from vqbn.data.speech import SpeechDataset
 from vqbn.data.tokens import Tokens
 from vqbn.errors import InputError
 from vqbn.kaldi.cmvn import read_cmvn
+from vqbn.scoring.results import find_result
 from vqbn.training.averaging import PolyakAveraging
 from vqbn.training.checkpoint import WholeFileIO, read_checkpoint
-from vqbn.training.config import first_difference, write_config
+from vqbn.training.config import configuration_hash, first_difference, write_config
 from vqbn.training.progress import Progress
 from vqbn.training.recognition import ChunkData, RecognitionTraining
 
@@ -27,16 +28,26 @@ logger = logging.getLogger(__name__)
 def train(config: Mapping[str, object]) -> None:
     """Train until `max_updates`, from the last checkpoint where there is one.
 
+    A run without a checkpoint that a file in `results` already holds is done: nothing is trained.
+
     A run that is interrupted and continued on the CPU ends with the same weights, bit for bit, as one that is not.
 
     Args:
         config: as `parse_arguments` gives it.
 
     Raises:
-        InputError: the data is unusable, or the run's folder holds a run with another configuration.
+        InputError: the data is unusable, the run's folder holds a run with another configuration, or a file in
+            `results` is malformed.
     """
     expdir = Path(config["expdir"])
     done = updates_done(expdir / "checkpoints" / "last.ckpt", config)
+    # A run that has begun is brought to its end: what stands in its folder is decoded next.
+    kept = find_result(config["results"], configuration_hash(config)) if config["results"] and not done else None
+    if kept:
+        logger.info(
+            "%s: done already: %s holds this configuration's run; remove that file to train it again", expdir, kept
+        )
+        return
     with logged_to(expdir / "train.log"):
         if done < config["max_updates"]:
             train_from(done, config)
@@ -60,7 +71,8 @@ def train_from(done: int, config: Mapping[str, object]) -> None:
         SpeechDataset(dump / config[name], tokens, cmvn, cache=config["cache_features"])
         for name in ("train_set", "dev_set")
     )
-    write_config(expdir / "config.yaml", {**config, "dump": str(dump.absolute()), "expdir": str(expdir.absolute())})
+    places = {name: str(Path(config[name]).absolute()) for name in ("dump", "expdir", "results") if config[name]}
+    write_config(expdir / "config.yaml", {**config, **places})
     module = RecognitionTraining(config, tokens, train_set.height)
     logger.info(
         "%s: %d utterances, %.1f h; %d parameters; update %d to %d",
