@@ -59,6 +59,32 @@ def test_accelerate_counts_its_real_steps():
         assert torch.equal(value, expected.state_dict()[name]), name
 
 
+def test_accelerate_saves_and_loads(tmp_path):
+    accelerate = pytest.importorskip("accelerate")
+    accelerator = accelerate.Accelerator(cpu=True)
+    model = Model()
+    wrapped, optimizer = accelerator.prepare(model, torch.optim.Adam(parameter_groups(model, 1e-2, 1e-1)))
+    model.bottleneck.follow(optimizer)
+
+    def train(rows):
+        for x in rows:
+            accelerator.backward(wrapped(x))
+            optimizer.step()
+            optimizer.zero_grad()
+        return {name: value.clone() for name, value in model.state_dict().items()}
+
+    rows = data(9)
+    train(rows[:4])
+    accelerator.save_state(tmp_path / "state")
+    once = train(rows[4:])
+    accelerator.load_state(tmp_path / "state")
+    assert model.bottleneck.updates == 4
+    again = train(rows[4:])
+    assert [event.update for event in model.bottleneck.reestimations] == [3, 7]
+    for name, value in once.items():
+        assert torch.equal(value, again[name]), name
+
+
 def test_lightning_counts_its_real_steps(tmp_path):
     lightning = pytest.importorskip("lightning")
 
