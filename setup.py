@@ -50,6 +50,7 @@ commands = {
     "vqbn-import-alignments": "import_alignments",
     "vqbn-align": "align",
     "vqbn-make-features": "make_features",
+    "vqbn-split-speakers": "split_speakers",
     "vqbn-train": "train",
     "vqbn-decode": "decode",
     "vqbn-score": "score",

@@ -4,7 +4,7 @@
 # set_options: `--set DIR` for each set of the corpus.
 set_options() {
   local set
-  for set in $train_set $eval_sets; do printf -- '--set\n%s\n' "$datadir/$set"; done
+  for set in $data_sets; do printf -- '--set\n%s\n' "$datadir/$set"; done
 }
 
 # import_alignments [ALIGNER_OPTION ...]: stage 1, from Kaldi's folder, else with an aligner that pip installs.
@@ -42,7 +42,7 @@ train_run() {
   log "training $run; its log is $run/job.log"
   # shellcheck disable=SC2086
   "$train_cmd" "$run/job.log" vqbn-train "${configs[@]}" --dump "$dumpdir" --train_set "$train_set" \
-    --dev_set "${eval_sets%% *}" --expdir "$run" --seed "$2" --ngpu "$ngpu" --results "$results" $train_options
+    --dev_set "$dev_set" --expdir "$run" --seed "$2" --ngpu "$ngpu" --results "$results" $train_options
 }
 
 # kept_run VARIANT SEED: whether the run's results file is all there is of it: it was trained elsewhere, or exp/ removed.

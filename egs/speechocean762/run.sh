@@ -8,11 +8,12 @@ invocation="egs/speechocean762/run.sh$(printf ' %q' "$@")"
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 options="stage stop_stage data kaldi_exp train_config variants seeds expdir datadir dumpdir nj ngpu max_bad
-  max_unaligned feature_backend train_options tag results_name"
+  max_unaligned feature_backend train_options tag results_name dev_split eval_sets"
 stage=0 stop_stage=6
 data='' kaldi_exp=''
 train_config=conf/base.yaml variants=bn_reest_lr seeds=1 train_options='' tag=''
 expdir=exp datadir=data dumpdir=dump results_name=''
+dev_split=false eval_sets=''
 nj=2 ngpu=0 max_bad=0.05 max_unaligned=0.15 feature_backend=kaldi
 usage='usage: egs/speechocean762/run.sh [--data DIR] [--kaldi_exp DIR] [--stage N] [--stop_stage N] [OPTION VALUE ...]
 
@@ -27,6 +28,10 @@ stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 
                     "conf/base.yaml conf/large.yaml" the authors'"'"' size for a GPU
 --train_options STR more options for vqbn-train, such as "--vq_codebook_size 512"; --tag names such runs ("K512")
 --expdir, --datadir, --dumpdir   where runs, data directories and features go: exp, data, dump
+--dev_split true    choose the checkpoint of each run on the speakers dev_tune, and report the others, dev_report; stage 2
+                    divides dev by a fixed rule (vqbn-split-speakers --help)
+--eval_sets LIST    sets to decode and score, the reported one first: dev, or with --dev_split dev_report and dev_tune;
+                    with train among them the report counts the codes used there too
 --results_name NAME the folder under results/ that keeps finished runs; by default the training set'"'"'s size and aligner
 --nj N              processes, and runs trained at a time: 2        --ngpu N  GPUs for a training: 0
 --max_bad X, --max_unaligned X   the share of utterances that may be unusable (0.05) or unaligned (0.15)
@@ -37,7 +42,12 @@ stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 
 . ../../utils/speech.sh
 data=$(absolute "$data") kaldi_exp=$(absolute "$kaldi_exp")
 resolve_given expdir datadir dumpdir
-train_set=train eval_sets=dev
+train_set=train dev_set=dev data_sets="train dev"
+case $dev_split in
+  true) dev_set=dev_tune; : "${eval_sets:=dev_report dev_tune}" ;;
+  false) : "${eval_sets:=dev}" ;;
+  *) fail "--dev_split takes true or false, not '$dev_split'" ;;
+esac
 expand_variants
 use_environment recipes
 
@@ -47,7 +57,7 @@ if begin_stage 0 "data preparation: ${data:-OpenSLR 101} to $datadir/"; then
   else
     vqbn-prepare-speechocean762 --download downloads --out "$datadir" --max_bad "$max_bad"
   fi
-  end_stage "wrote $datadir/$train_set, $datadir/$eval_sets"
+  end_stage "wrote $datadir/train, $datadir/dev"
 fi
 
 if begin_stage 1 "alignments: ${kaldi_exp:-pocketsphinx} to $datadir/*/phones.ctm"; then
@@ -57,6 +67,9 @@ fi
 
 if begin_stage 2 "features, and the join with the alignments, to $dumpdir/"; then
   make_features
+  genders=$datadir/dev/spk2gender
+  [ -f "$genders" ] || genders=''
+  vqbn-split-speakers --dump "$dumpdir" --set dev ${genders:+--spk2gender "$genders"}
   end_stage "wrote $dumpdir/; the joined counts are in $dumpdir/report.txt"
 fi
 
@@ -65,6 +78,11 @@ utterances=$(wc -l 2>/dev/null <"$datadir/$train_set/utt2spk" || echo 0)
 aligner=$(cat "$datadir/alignment_source" 2>/dev/null || echo unknown)
 results=$PWD/results/${results_name:-$((utterances))utt-$aligner}
 data_label="speechocean762, $((utterances)) training utterances, $aligner alignments"
+if [ "$dev_split" = true ]; then
+  # Other checkpoints are chosen and other speakers reported: not to be mixed with the runs on all of dev.
+  [ -n "$results_name" ] || results+=-split
+  data_label+=", chosen on dev_tune"
+fi
 
 if begin_stage 3 "training: $variants, seeds $seeds, in $expdir/"; then
   for_each_run train_run

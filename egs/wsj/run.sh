@@ -58,6 +58,7 @@ case $data in
     ;;
 esac
 resolve_given expdir datadir dumpdir
+dev_set=${eval_sets%% *} data_sets="$train_set $eval_sets"
 expand_variants
 use_environment "$extras"
 
