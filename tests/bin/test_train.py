@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from vqbn.bin.train import main
-from vqbn.training import checkpoint, progress
+from vqbn.training import checkpoint, recognition
 from vqbn.training.checkpoint import load_recognizer
 from vqbn.training.config import parse_arguments
 
@@ -103,14 +103,14 @@ def test_no_bottleneck_has_no_codes(train):
 
 def test_best_is_not_from_before_the_first_clustering(train, monkeypatch):
     rates = iter([10.0, 90.0, 80.0, 85.0])
-    original = progress.evaluate
+    original = recognition.evaluate
 
     def evaluate(*arguments):
         result = original(*arguments)
         result.per = next(rates)
         return result
 
-    monkeypatch.setattr(progress, "evaluate", evaluate)
+    monkeypatch.setattr(recognition, "evaluate", evaluate)
     assert train(reestimation="true", reestimation_start=5, reestimation_until=9, validate_every=3) == 0
     assert [point["dev_per"] for point in curve(train.expdir)] == [10, 90, 80, 85]
     assert [point["quantised"] for point in curve(train.expdir)] == [False, True, True, True]

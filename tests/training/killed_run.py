@@ -61,7 +61,7 @@ def kill_at(what: str, update: int) -> None:
                 if name.startswith("vqbn.bottleneck.") and callable(getattr(module, "kmeans", None)):
                     patch(module, "kmeans", lambda *_: die(), before=False)
         case "evaluation":
-            patch(progress, "evaluate", lambda *_: die())
+            patch(recognition, "evaluate", lambda *_: die())
         case "curve":
             patch(progress, "write_text", lambda *_: die())
         case "saving":

@@ -139,18 +139,11 @@ def finished_run(expdir: str | Path, data: str, command: str = "") -> Result:
     Raises:
         InputError: a file is missing or malformed.
     """
-    import yaml
-
     from vqbn.scoring.runs import collect_run
-    from vqbn.training.config import BY_NAME, KEYS, configuration_hash, read_config
+    from vqbn.training.config import configuration_hash, decisive, recorded_config
 
-    path = Path(expdir) / "config.yaml"
-    given = {name: BY_NAME[name].parse(value) for name, (value, _) in read_config(path).items()}
-    config = {key.name: given.get(key.name, key.default) for key in KEYS}
-    records = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    decisive = {key.name: config[key.name] for key in KEYS if key.decides}
-    commit = str(records.get("git_commit", "unknown"))
-    return collect_run(expdir, data, decisive, configuration_hash(config), commit, command)
+    config, commit = recorded_config(Path(expdir) / "config.yaml")
+    return collect_run(expdir, data, decisive(config), configuration_hash(config), commit, command)
 
 
 def print_scores(title: str, evaluations: Mapping[str, "Evaluation"]) -> None:

@@ -31,9 +31,15 @@ def build_recognizer(config: Mapping[str, object], num_tokens: int, height: int)
         return Recognizer(encoder, bottleneck, config["vq_code_dim"], num_tokens, config["latent_mixer"])
 
 
-def build_bottleneck(config: Mapping[str, object], input_dim: int) -> torch.nn.Module:
-    """The bottleneck that a configuration names, for latents of `input_dim`."""
-    if config["bottleneck"] == "linear":
+def build_bottleneck(config: Mapping[str, object], input_dim: int, projection: bool = True) -> torch.nn.Module:
+    """The bottleneck that a configuration names.
+
+    Args:
+        config: with the keys of `keys.BOTTLENECK`, and `bottleneck` where it may be linear.
+        input_dim: dimension of the latents.
+        projection: whether a linear layer precedes the lookup.
+    """
+    if config.get("bottleneck") == "linear":
         return LinearBottleneck(input_dim, config["vq_code_dim"])
     schedule = None
     if config["reestimation"]:
@@ -48,6 +54,7 @@ def build_bottleneck(config: Mapping[str, object], input_dim: int) -> torch.nn.M
         config["vq_code_dim"],
         config["vq_codebook_size"],
         num_codebooks=config["vq_num_codebooks"],
+        projection=projection,
         normalization=config["vq_normalization"],
         update=config["vq_update"],
         ema_decay=config["vq_ema_decay"],

@@ -61,8 +61,12 @@ class LoadedRecognizer:
     path: Path
 
 
-def read_checkpoint(path: str | Path) -> dict[str, object]:
-    """Read a checkpoint of `vqbn-train` into memory, executing nothing of it.
+def read_checkpoint(path: str | Path, kind: str = "recognizer") -> dict[str, object]:
+    """Read a training run's checkpoint into memory, executing nothing of it.
+
+    Args:
+        path: the file.
+        kind: of the model, as its `Experiment` names it.
 
     Raises:
         InputError: it is missing, damaged, or a checkpoint of something else.
@@ -77,8 +81,8 @@ def read_checkpoint(path: str | Path) -> dict[str, object]:
     except Exception as error:  # what torch raises for damaged data is not specified
         first = str(error).strip().split("\n")[0][:120]
         raise InputError(f"{path}: damaged, or not a checkpoint ({first}); remove it and train again") from error
-    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("recognizer"), dict):
-        raise InputError(f"{path}: a checkpoint of another program; expected one of vqbn-train")
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get(kind), dict):
+        raise InputError(f"{path}: a checkpoint of another kind of model; expected that of a {kind.replace('_', ' ')}")
     return checkpoint
 
 

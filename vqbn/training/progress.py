@@ -12,12 +12,12 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from vqbn.data.speech import SpeechDataset
 from vqbn.errors import InputError
 from vqbn.files import write_text
 from vqbn.training.averaging import PolyakAveraging
 from vqbn.training.checkpoint import link_or_copy
-from vqbn.training.evaluation import Evaluation, evaluate
+from vqbn.training.experiment import Experiment, Prepared
+from vqbn.training.module import BottleneckTraining
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,8 @@ class Progress(Callback):
     Args:
         expdir: the run's folder.
         config: as `parse_arguments` gives it.
-        dev: the development set.
+        experiment: what is trained.
+        prepared: its parts.
         averaging: where the weights to evaluate are; None: the module's own.
     """
 
@@ -39,16 +40,18 @@ class Progress(Callback):
         self,
         expdir: Path,
         config: Mapping[str, object],
-        dev: SpeechDataset,
+        experiment: Experiment,
+        prepared: Prepared,
         averaging: PolyakAveraging | None = None,
     ):
         self.expdir = expdir
         self.config = config
-        self.dev = dev
+        self.experiment = experiment
+        self.evaluate = prepared.evaluate
         self.averaging = averaging
         self.points: list[dict[str, object]] = []
         self.best: float | None = None
-        self._sums = {"loss": 0.0, "ctc": 0.0, "vq": 0.0}
+        self._sums = dict.fromkeys(prepared.module.losses, 0.0)
         self._updates = 0
         self._clock: tuple[float, int] | None = None
 
@@ -92,30 +95,34 @@ class Progress(Callback):
         seconds = (now - then) / max(1, update - before)
         self._clock = (now, update)
         values = {name: float(outputs[name]) for name in self._sums}
-        frames = self.config["batch_size"] * self.config["chunk_frames"] / seconds
+        speed = self.experiment.speed(self.config) / seconds
         rates = [group["lr"] for group in trainer.optimizers[0].param_groups]
         left = (self.config["max_updates"] - update) * seconds
         if trainer.is_global_zero:
             logger.info(
-                "update %d of %d: ctc %.3f, vq %.4f, lr %s, %.0f frames/s, %s to go",
+                "update %d of %d: %s, lr %s, %.0f %s/s, %s to go",
                 update,
                 self.config["max_updates"],
-                values["ctc"],
-                values["vq"],
+                ", ".join(f"{name} {value:.4f}" for name, value in values.items() if name != "loss"),
                 " ".join(f"{rate:.2g}" for rate in rates),
-                frames,
+                speed,
+                self.experiment.unit,
                 f"{left / 60:.0f} min" if left >= 60 else f"{left:.0f} s",
             )
-            self._board(trainer, "train", {**values, "frames_per_second": frames, "lr": rates[0]})
+            self._board(trainer, "train", {**values, f"{self.experiment.unit}_per_second": speed, "lr": rates[0]})
 
     def _evaluate(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_global_zero:
             start = time.monotonic()
             model = self.averaging.model if self.averaging else pl_module.model
-            result = evaluate(model, self.dev, self.config["batch_frames"])
-            point = self._point(trainer, pl_module, result)
+            point = self._point(trainer, pl_module, self.evaluate(model))
             self.points.append(point)
-            logger.info("update %d: dev %s (%.1f s)", trainer.global_step, summary(point), time.monotonic() - start)
+            logger.info(
+                "update %d: dev %s (%.1f s)",
+                trainer.global_step,
+                self.experiment.summary(point),
+                time.monotonic() - start,
+            )
             numbers = {name: value for name, value in point.items() if value is not None and name != "update"}
             self._board(trainer, "dev", numbers)
             self._write_curve()
@@ -125,23 +132,19 @@ class Progress(Callback):
         # Time spent here is not training time.
         self._clock = (time.monotonic(), trainer.global_step)
 
-    def _point(self, trainer: pl.Trainer, pl_module: pl.LightningModule, result: Evaluation) -> dict[str, object]:
+    def _point(
+        self, trainer: pl.Trainer, pl_module: BottleneckTraining, scores: Mapping[str, float | bool | None]
+    ) -> dict[str, object]:
         groups = trainer.optimizers[0].param_groups
-        vq = self.config["bottleneck"] == "vq"
+        vq = pl_module.has_codebook
+        means = {f"train_{name}": float(value) / max(1, self._updates) for name, value in self._sums.items()}
         return {
             "update": trainer.global_step,
-            "dev_per": result.per,
-            "dev_loss": result.loss,
-            "perplexity": result.perplexity,
-            "used_codes": result.used_codes,
+            **scores,
             "codeword_norm": pl_module.model.bottleneck.codeword_norm if vq else None,
-            "encoder_norm": result.encoder_norm,
-            "train_loss": float(self._sums["loss"]) / max(1, self._updates),
-            "train_ctc": float(self._sums["ctc"]) / max(1, self._updates),
-            "train_vq": float(self._sums["vq"]) / max(1, self._updates),
+            **means,
             "lr": groups[0]["lr"],
             "codebook_lr": groups[-1]["lr"] if vq else None,
-            "quantised": result.quantised,
         }
 
     def _save(self, trainer: pl.Trainer, evaluated: bool) -> None:
@@ -149,7 +152,7 @@ class Progress(Callback):
         last, best = folder / "last.ckpt", folder / "best.ckpt"
         improved = evaluated and self._improved()
         if improved:
-            self.best = self.points[-1]["dev_per"] if self.points else None
+            self.best = self.points[-1][self.experiment.score] if self.points else None
         # Both names stand for one file. `best` comes first: a run that ends between the two goes on from the `last`
         # before, and comes to the same `best` again.
         trainer.save_checkpoint(best if improved else last)
@@ -160,10 +163,10 @@ class Progress(Callback):
         if not self.points:
             return False
         point = self.points[-1]
-        # Error rates from before the first clustering are those of another model: one without a bottleneck.
-        if self.config["bottleneck"] == "vq" and not point["quantised"]:
+        # Scores from before the first clustering are those of another model: one without a bottleneck.
+        if point["codeword_norm"] is not None and not point["quantised"]:
             return False
-        return self.best is None or point["dev_per"] < self.best
+        return self.best is None or point[self.experiment.score] < self.best
 
     def _check_finite(self, update: int) -> None:
         if not math.isfinite(float(self._sums["loss"])):
@@ -178,13 +181,3 @@ class Progress(Callback):
 
     def _write_curve(self) -> None:
         write_text(self.expdir / "curve.jsonl", "".join(json.dumps(point) + "\n" for point in self.points))
-
-
-def summary(point: Mapping[str, object]) -> str:
-    """An evaluation in a few words."""
-    text = f"PER {point['dev_per']:.2f} %, loss {point['dev_loss']:.3f}"
-    if point["perplexity"] is not None:
-        text += f", perplexity {point['perplexity']:.0f}, {point['used_codes']} codes used"
-    if point["codeword_norm"] is not None:
-        text += f", norm {point['codeword_norm']:.3g} (codewords) {point['encoder_norm']:.3g} (encoder)"
-    return text

@@ -1,24 +1,28 @@
-"""Training a recogniser with CTC, as a Lightning module."""
+"""Training a recogniser with CTC (section IV-A of the paper)."""
 
-import bisect
 from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
 
 import lightning.pytorch as pl
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from vqbn import parameter_groups
 from vqbn.data.chunks import Batch, ChunkBatches
 from vqbn.data.speech import SpeechDataset
 from vqbn.data.tokens import Tokens
+from vqbn.kaldi.cmvn import read_cmvn
 from vqbn.models.ctc import ctc_loss
-from vqbn.training.averaging import PolyakAveraging
 from vqbn.training.build import build_recognizer
+from vqbn.training.data import batch_loader
+from vqbn.training.evaluation import evaluate
+from vqbn.training.experiment import Experiment, Prepared
+from vqbn.training.keys import RECOGNITION as KEYS
+from vqbn.training.module import BottleneckTraining
 
 
-class RecognitionTraining(pl.LightningModule):
-    """CTC plus the bottleneck's loss, Adam with a step size of its own for the codebook, step sizes cut at milestones.
+class RecognitionTraining(BottleneckTraining):
+    """CTC plus the bottleneck's loss.
 
     Args:
         config: as `parse_arguments` gives it.
@@ -26,53 +30,22 @@ class RecognitionTraining(pl.LightningModule):
         height: features per frame and channel.
     """
 
+    kind = "recognizer"
+    losses = ("loss", "ctc", "vq")
+
     def __init__(self, config: Mapping[str, object], tokens: Tokens, height: int):
-        super().__init__()
-        self.config = dict(config)
+        super().__init__(config, build_recognizer(config, len(tokens), height))
         self.tokens = tokens
         self.height = height
-        self.model = build_recognizer(config, len(tokens), height)
+
+    def describe(self) -> dict[str, object]:
+        return {"tokens": self.tokens.symbols, "height": self.height}
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         output = self.model(batch.features, batch.lengths)
         ctc = ctc_loss(output.log_probs, output.lengths, batch.targets, batch.target_lengths)
         loss = ctc + self.config["vq_loss_weight"] * output.loss
         return {"loss": loss, "ctc": ctc.detach(), "vq": output.loss.detach()}
-
-    def configure_optimizers(self) -> dict[str, object]:
-        config = self.config
-        groups = parameter_groups(
-            self.model,
-            learning_rate=config["learning_rate"],
-            codebook_learning_rate=config["codebook_learning_rate"] or config["learning_rate"],
-        )
-        # With mixed precision Lightning does not clip the gradients of a fused optimiser.
-        optimizer = torch.optim.Adam(groups, fused=config["precision"] == "32-true")
-        if config["bottleneck"] == "vq":
-            averages = [c.model.bottleneck for c in self.trainer.callbacks if isinstance(c, PolyakAveraging)]
-            self.model.bottleneck.follow(optimizer, averaged=averages)
-        milestones, gamma = config["lr_milestones"], config["lr_gamma"]
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda update: gamma ** bisect.bisect_right(milestones, update)
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
-        # What `load_recognizer` needs to make the model again without the data.
-        checkpoint["recognizer"] = {
-            "config": self.config,
-            "tokens": self.tokens.symbols,
-            "height": self.height,
-            "update": self.trainer.global_step,
-        }
-        checkpoint["rng"] = {"cpu": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            checkpoint["rng"]["cuda"] = torch.cuda.get_rng_state(self.device)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, object]) -> None:
-        torch.set_rng_state(checkpoint["rng"]["cpu"])
-        if "cuda" in checkpoint["rng"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state(checkpoint["rng"]["cuda"])
 
 
 class ChunkData(pl.LightningDataModule):
@@ -100,7 +73,51 @@ class ChunkData(pl.LightningDataModule):
             rank=self.trainer.global_rank,
             world_size=self.trainer.world_size,
         )
-        # A generator of its own: else each start of the loader would draw from the global one.
-        return DataLoader(
-            batches, batch_size=None, num_workers=config["num_workers"], generator=torch.Generator().manual_seed(0)
-        )
+        return batch_loader(batches, config["num_workers"])
+
+
+def prepare(config: Mapping[str, object]) -> Prepared:
+    """Read the features of stage 2, and make a recogniser for them.
+
+    Raises:
+        InputError: the features are unusable.
+    """
+    dump = Path(config["dump"])
+    tokens = Tokens.read(dump / "tokens.txt")
+    cmvn = read_cmvn(dump / "cmvn.ark")
+    train_set, dev_set = (
+        SpeechDataset(dump / config[name], tokens, cmvn, cache=config["cache_features"])
+        for name in ("train_set", "dev_set")
+    )
+
+    def score(model: nn.Module) -> dict[str, float | bool | None]:
+        found = asdict(evaluate(model, dev_set, config["batch_frames"]))
+        return {"dev_per": found.pop("per"), "dev_loss": found.pop("loss"), **found}
+
+    return Prepared(
+        RecognitionTraining(config, tokens, train_set.height),
+        ChunkData(train_set, config),
+        score,
+        f"{len(train_set)} utterances, {sum(train_set.num_frames.values()) / 360000:.1f} h",
+    )
+
+
+def summary(point: Mapping[str, object]) -> str:
+    """An evaluation in a few words."""
+    text = f"PER {point['dev_per']:.2f} %, loss {point['dev_loss']:.3f}"
+    if point["perplexity"] is not None:
+        text += f", perplexity {point['perplexity']:.0f}, {point['used_codes']} codes used"
+    if point["codeword_norm"] is not None:
+        text += f", norm {point['codeword_norm']:.3g} (codewords) {point['encoder_norm']:.3g} (encoder)"
+    return text
+
+
+RECOGNITION = Experiment(
+    keys=KEYS,
+    kind=RecognitionTraining.kind,
+    prepare=prepare,
+    score="dev_per",
+    summary=summary,
+    unit="frames",
+    speed=lambda config: config["batch_size"] * config["chunk_frames"],
+)

@@ -11,21 +11,18 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from vqbn.data.speech import SpeechDataset
-from vqbn.data.tokens import Tokens
 from vqbn.errors import InputError
-from vqbn.kaldi.cmvn import read_cmvn
 from vqbn.scoring.results import find_result
 from vqbn.training.averaging import PolyakAveraging
 from vqbn.training.checkpoint import WholeFileIO, read_checkpoint
 from vqbn.training.config import configuration_hash, first_difference, write_config
+from vqbn.training.experiment import Experiment, Prepared
 from vqbn.training.progress import Progress
-from vqbn.training.recognition import ChunkData, RecognitionTraining
 
 logger = logging.getLogger(__name__)
 
 
-def train(config: Mapping[str, object]) -> None:
+def train(config: Mapping[str, object], experiment: Experiment) -> None:
     """Train until `max_updates`, from the last checkpoint where there is one.
 
     A run without a checkpoint that a file in `results` already holds is done: nothing is trained.
@@ -33,16 +30,19 @@ def train(config: Mapping[str, object]) -> None:
     A run that is interrupted and continued on the CPU ends with the same weights, bit for bit, as one that is not.
 
     Args:
-        config: as `parse_arguments` gives it.
+        config: as `parse_arguments` gives it, with the experiment's keys.
+        experiment: what is trained.
 
     Raises:
         InputError: the data is unusable, the run's folder holds a run with another configuration, or a file in
             `results` is malformed.
     """
     expdir = Path(config["expdir"])
-    done = updates_done(expdir / "checkpoints" / "last.ckpt", config)
+    done = updates_done(expdir / "checkpoints" / "last.ckpt", config, experiment)
     # A run that has begun is brought to its end: what stands in its folder is decoded next.
-    kept = find_result(config["results"], configuration_hash(config)) if config["results"] and not done else None
+    kept = None
+    if config["results"] and not done:
+        kept = find_result(config["results"], configuration_hash(config, experiment.keys))
     if kept:
         logger.info(
             "%s: done already: %s holds this configuration's run; remove that file to train it again", expdir, kept
@@ -50,44 +50,42 @@ def train(config: Mapping[str, object]) -> None:
         return
     with logged_to(expdir / "train.log"):
         if done < config["max_updates"]:
-            train_from(done, config)
+            train_from(done, config, experiment)
         else:
             logger.info("%s: all %d updates are done already", expdir, done)
 
 
-def train_from(done: int, config: Mapping[str, object]) -> None:
+def train_from(done: int, config: Mapping[str, object], experiment: Experiment) -> None:
     """Read the data, and train from update `done` + 1 on."""
     started = time.monotonic()
-    expdir, dump = Path(config["expdir"]), Path(config["dump"])
+    expdir = Path(config["expdir"])
     torch.set_num_threads(config["threads"])
     torch.manual_seed(config["seed"])
     if config["ngpu"] > torch.cuda.device_count():
         raise InputError(f"--ngpu: found {config['ngpu']}, expected at most {torch.cuda.device_count()}, as there are")
     for unfinished in (expdir / "checkpoints").glob(".*.ckpt"):
         unfinished.unlink()  # what an interrupted run was writing
-    tokens = Tokens.read(dump / "tokens.txt")
-    cmvn = read_cmvn(dump / "cmvn.ark")
-    train_set, dev_set = (
-        SpeechDataset(dump / config[name], tokens, cmvn, cache=config["cache_features"])
-        for name in ("train_set", "dev_set")
-    )
-    places = {name: str(Path(config[name]).absolute()) for name in ("dump", "expdir", "results") if config[name]}
-    write_config(expdir / "config.yaml", {**config, **places})
-    module = RecognitionTraining(config, tokens, train_set.height)
+    prepared = experiment.prepare(config)
+    write_config(expdir / "config.yaml", resolved(config, experiment))
     logger.info(
-        "%s: %d utterances, %.1f h; %d parameters; update %d to %d",
+        "%s: %s; %d parameters; update %d to %d",
         expdir,
-        len(train_set),
-        sum(train_set.num_frames.values()) / 360000,
-        sum(p.numel() for p in module.parameters()),
+        prepared.size,
+        sum(p.numel() for p in prepared.module.parameters()),
         done + 1,
         config["max_updates"],
     )
-    fit(module, ChunkData(train_set, config), dev_set, config, done)
+    fit(prepared, config, experiment, done)
     logger.info("%s: trained in %.0f s", expdir, time.monotonic() - started)
 
 
-def updates_done(last: Path, config: Mapping[str, object]) -> int:
+def resolved(config: Mapping[str, object], experiment: Experiment) -> dict[str, object]:
+    """The configuration with absolute paths."""
+    paths = {key.name for key in experiment.keys if key.path}
+    return {name: str(Path(value).absolute()) if name in paths and value else value for name, value in config.items()}
+
+
+def updates_done(last: Path, config: Mapping[str, object], experiment: Experiment) -> int:
     """How far the run in a folder came; 0 where there is none.
 
     Raises:
@@ -95,8 +93,8 @@ def updates_done(last: Path, config: Mapping[str, object]) -> int:
     """
     if not last.exists():
         return 0
-    about = read_checkpoint(last)["recognizer"]
-    key = first_difference(config, about["config"])
+    about = read_checkpoint(last, experiment.kind)[experiment.kind]
+    key = first_difference(config, about["config"], experiment.keys)
     if key is not None:
         raise InputError(
             f"{last}: trained with {key}: {about['config'].get(key)}, not {config[key]}; "
@@ -129,20 +127,13 @@ def logged_to(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def fit(
-    module: RecognitionTraining,
-    data: ChunkData,
-    dev_set: SpeechDataset,
-    config: Mapping[str, object],
-    done: int,
-) -> None:
+def fit(prepared: Prepared, config: Mapping[str, object], experiment: Experiment, done: int) -> None:
     """Run Lightning's trainer with what a run of ours needs.
 
     Args:
-        module: the model and its optimiser.
-        data: the training batches.
-        dev_set: what is evaluated.
+        prepared: module, data and evaluation.
         config: as `parse_arguments` gives it.
+        experiment: what is trained.
         done: updates that the last checkpoint has behind it; 0: there is none.
     """
     expdir = Path(config["expdir"])
@@ -150,7 +141,7 @@ def fit(
     averaging = PolyakAveraging(config["polyak_decay"]) if config["polyak_decay"] else None
     # Averaging comes first: what is evaluated and saved after an update includes it.
     callbacks = [averaging] if averaging else []
-    callbacks.append(Progress(expdir, config, dev_set, averaging))
+    callbacks.append(Progress(expdir, config, experiment, prepared, averaging))
     gpus = config["ngpu"]
     with warnings.catch_warnings():
         # Preparing a batch takes a hundredth of the time of an update; a worker process is no gain on two cores.
@@ -176,4 +167,4 @@ def fit(
             use_distributed_sampler=False,
         )
         checkpoint = expdir / "checkpoints" / "last.ckpt" if done else None
-        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        trainer.fit(prepared.module, datamodule=prepared.data, ckpt_path=checkpoint, weights_only=True)
