@@ -23,6 +23,8 @@ recipes = [
 ]
 mini = ["espeakng-loader>=0.2"]
 align = ["pocketsphinx>=5.0"]
+# desphere reads the discs' audio; desphere-native does the same at many times its speed.
+wsj = ["desphere>=0.1.1", "desphere-native>=0.1.1"]
 torchaudio = ["torchaudio>=2.11"]
 espnet = ["espnet==202511", "sentencepiece>=0.2.0", "setuptools<74"]
 peers = ["vector-quantize-pytorch>=1.20"]
@@ -30,6 +32,7 @@ test = [
     *recipes,
     *mini,
     *align,
+    *wsj,
     *torchaudio,
     "pytest>=8",
     "pytest-xdist>=3.5",
@@ -47,6 +50,7 @@ commands = {
     "vqbn-validate-data-dir": "validate_data_dir",
     "vqbn-make-mini-speech": "make_mini_speech",
     "vqbn-prepare-speechocean762": "prepare_speechocean762",
+    "vqbn-prepare-wsj": "prepare_wsj",
     "vqbn-import-alignments": "import_alignments",
     "vqbn-align": "align",
     "vqbn-make-features": "make_features",
@@ -72,6 +76,7 @@ setup(
         "recipes": recipes,
         "mini": mini,
         "align": align,
+        "wsj": wsj,
         "torchaudio": torchaudio,
         "espnet": espnet,
         "peers": peers,

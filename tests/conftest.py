@@ -20,7 +20,19 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def tiny_kaldi() -> ModuleType:
     """The module tests/kaldi/tiny_model.py: a made-up transition model, and writers of alignments for it."""
-    spec = importlib.util.spec_from_file_location("tiny_model", Path(__file__).parent / "kaldi/tiny_model.py")
+    return load_module("kaldi/tiny_model.py")
+
+
+@pytest.fixture(scope="session")
+def sphere_files() -> ModuleType:
+    """The module tests/kaldi/sphere_files.py: writers of NIST SPHERE files, with a shorten encoder."""
+    return load_module("kaldi/sphere_files.py")
+
+
+def load_module(path: str) -> ModuleType:
+    """A module in this folder that is no test."""
+    file = Path(__file__).parent / path
+    spec = importlib.util.spec_from_file_location(file.stem, file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

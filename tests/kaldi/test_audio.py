@@ -6,6 +6,7 @@ import soundfile
 
 from vqbn.errors import InputError
 from vqbn.kaldi.audio import read_audio
+from vqbn.kaldi.source import Command, Excerpt
 
 RATE = 16000
 
@@ -77,3 +78,35 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path, samples):
 def test_another_rate_can_be_asked_for(tmp_path, samples):
     soundfile.write(tmp_path / "a.wav", samples, 8000)
     assert len(read_audio(tmp_path / "a.wav", sample_rate=8000)) == len(samples)
+
+
+def test_a_command_is_run_and_what_it_writes_is_read(tmp_path, samples, sphere_files):
+    soundfile.write(tmp_path / "a.wav", samples, RATE)
+    (tmp_path / "a.wv1").write_bytes(sphere_files.sphere(samples, "shorten"))
+    for line in (f"cat {tmp_path}/a.wav", f"cat < '{tmp_path}/a.wv1' | cat"):
+        np.testing.assert_array_equal(read_audio(Command(line)), samples)
+
+
+def test_what_is_wrong_with_a_command_is_said(tmp_path, samples):
+    soundfile.write(tmp_path / "a.wav", samples, RATE)
+    for line, message in {
+        "echo first >&2; echo no such option >&2; exit 3": "failed with status 3: no such option",
+        "sph2pipe-that-is-not-there x": "failed with status 127: .*not found",
+        "true": "wrote no audio",
+        "echo this is not audio at all, whatever": "not readable as audio",
+        f"head -c 1000 {tmp_path}/a.wav": "cut short",
+    }.items():
+        with pytest.raises(InputError, match=message) as error:
+            read_audio(Command(line))
+        assert str(error.value).startswith(f"{line} |: ")
+
+
+def test_a_stretch_of_a_recording_is_cut_from_it(tmp_path, samples):
+    soundfile.write(tmp_path / "a.wav", samples, RATE)
+    path = tmp_path / "a.wav"
+    np.testing.assert_array_equal(read_audio(Excerpt(path, 0.02, 0.05)), samples[320:800])
+    np.testing.assert_array_equal(read_audio(Excerpt(Command(f"cat {path}"), 0.09, None)), samples[1440:])
+    np.testing.assert_array_equal(read_audio(Excerpt(path, 0.09, 0.3)), samples[1440:])
+    for start, end in ((0.02, 0.7), (0.1, 0.2)):
+        with pytest.raises(InputError, match=r"a\.wav from .*: the recording has only 0\.10 s"):
+            read_audio(Excerpt(path, start, end))

@@ -6,6 +6,7 @@ import pytest
 
 from vqbn.errors import InputError
 from vqbn.kaldi.datadir import Utterance, find_problems, read_data_dir
+from vqbn.kaldi.source import Command, Excerpt
 
 LISTS = {
     "wav.scp": "a-1 wav/a-1.wav\na-2 /corpus/a 2.wav\nb-1 wav/b-1.wav\n",
@@ -51,7 +52,6 @@ def test_sorting_is_by_bytes_as_in_the_c_locale(folder):
         ("text", "a-1 X\na-2 Y\nb-1 Z\nb-2 W\n", 4, "unknown utterance 'b-2'"),
         ("utt2spk", "a-1 a\nb-1 b\n", None, "wav.scp:2: utterance 'a-2' has no line in"),
         ("utt2spk", "a-1 a\na-2\nb-1 b\n", 2, "'a-2' has nothing after it"),
-        ("wav.scp", "a-1 x\na-2 sph2pipe x |\nb-1 x\n", 2, "is a command"),
         ("wav.scp", "a-1 x\n\na-2 x\nb-1 x\n", 2, "the line is blank"),
         ("wav.scp", b"a-1 x\na-2 \xff\nb-1 x\n", 2, "not UTF-8"),
         ("wav.scp", "", None, "the file is empty"),
@@ -60,7 +60,6 @@ def test_sorting_is_by_bytes_as_in_the_c_locale(folder):
         ("spk2utt", "a a-1 a-2\n", None, "no line for speaker 'b'"),
         ("spk2gender", "a f\nb male\n", 2, "expected m or f"),
         ("spk2gender", "a f\nc m\n", 2, "unknown speaker 'c'"),
-        ("segments", "a-1 a 0 1\n", None, "not supported"),
     ],
 )
 def test_a_wrong_list_is_named_with_its_line(folder, name, content, line, message):
@@ -106,3 +105,48 @@ def test_real_data_directories(real_data):
     assert (len(train.utterances), len(train.speakers)) == (1500, 75)
     assert (len(dev.utterances), len(dev.speakers)) == (300, 15)
     assert all(utterance.audio.exists() for utterance in dev.utterances.values())
+
+
+def test_a_command_in_wav_scp_is_kept_as_it_is(folder):
+    (folder / "wav.scp").write_text("a-1 sph2pipe -f wav http://x//y.wv1 |\na-2 x.wav\nb-1 y.wav\n")
+    audio = [utterance.audio for utterance in read_data_dir(folder, "/root").utterances.values()]
+    assert audio == [Command("sph2pipe -f wav http://x//y.wv1"), Path("/root/x.wav"), Path("/root/y.wav")]
+    assert str(audio[0]) == "sph2pipe -f wav http://x//y.wv1 |"
+
+
+def test_segments_are_stretches_of_recordings(folder):
+    (folder / "wav.scp").write_text("a long.wav\nb cat b.wav |\n")
+    (folder / "segments").write_text("a-1 a 0.5 2\na-2 a 2 3.25\nb-1 b 1 -1\n")
+    data = read_data_dir(folder, "/root")
+    assert [utterance.audio for utterance in data.utterances.values()] == [
+        Excerpt(Path("/root/long.wav"), 0.5, 2.0),
+        Excerpt(Path("/root/long.wav"), 2.0, 3.25),
+        Excerpt(Command("cat b.wav"), 1.0, None),
+    ]
+    assert data.utterances["a-2"].speaker == "a"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("a-1 a 0.5", "segments:1: found 'a-1 a 0.5'; expected 'utterance recording start end'"),
+        ("a-1 a x 2", "segments:1: found"),
+        ("a-1 c 0.5 2", "segments:1: 'a-1' is of the recording 'c'"),
+        ("a-1 a 2 2", "segments:1: 'a-1' goes from 2 to 2 s"),
+        ("a-1 a -1 2", "segments:1: 'a-1' goes from -1 to 2 s"),
+        ("a-1 a nan 2", "segments:1: 'a-1' goes from nan"),
+        ("", "segments:1: the line is blank"),
+    ],
+)
+def test_a_wrong_segment_is_named_with_its_line(folder, line, message):
+    (folder / "wav.scp").write_text("a long.wav\nb b.wav\n")
+    (folder / "segments").write_text(f"{line}\na-2 a 2 3.25\nb-1 b 1 2\n")
+    assert any(message in problem for problem in find_problems(folder))
+
+
+def test_a_recording_without_segments_and_an_utterance_without_transcript_are_named(folder):
+    (folder / "wav.scp").write_text("a long.wav\nb b.wav\nc c.wav\n")
+    (folder / "segments").write_text("a-1 a 0 1\na-2 a 2 3\nb-1 b 1 2\nb-2 b 3 4\n")
+    problems = find_problems(folder)
+    assert any("the recording 'c' has no line" in problem for problem in problems)
+    assert any("segments:4: utterance 'b-2' has no line in" in problem for problem in problems)

@@ -10,6 +10,7 @@ from vqbn.errors import InputError
 from vqbn.jobs import map_jobs
 from vqbn.kaldi.audio import read_audio
 from vqbn.kaldi.datadir import Utterance, find_problems, read_data_dir
+from vqbn.kaldi.source import is_missing
 
 
 def parser() -> argparse.ArgumentParser:
@@ -60,7 +61,7 @@ def main(argv: list[str]) -> None:
         for line, utterance in enumerate(utterances, 1):
             if not utterance.text:
                 defects.add(utterance.id, f"{data.path / 'text'}:{line}: the transcript is empty")
-            elif not utterance.audio.is_file():
+            elif is_missing(utterance.audio):
                 defects.add(utterance.id, f"{utterance.audio}: no such audio file")
         if args.check_audio:
             found = map_jobs(audio_problem, utterances, args.nj, f"reading the audio of {folder}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from vqbn.errors import InputError
 from vqbn.files import replacing, write_text
 from vqbn.kaldi.datadir import Utterance, read_data_dir
+from vqbn.kaldi.source import absolute
 
 LISTS = ("wav.scp", "text", "utt2spk", "spk2utt", "spk2gender")
 
@@ -47,7 +48,7 @@ def _lists(utterances: list[Utterance], genders: Mapping[str, str]) -> dict[str,
     for utterance in utterances:
         speakers[utterance.speaker].append(utterance.id)
     tables = {
-        "wav.scp": {utterance.id: str(utterance.audio.absolute()) for utterance in utterances},
+        "wav.scp": {utterance.id: str(absolute(utterance.audio)) for utterance in utterances},
         "text": {utterance.id: utterance.text for utterance in utterances},
         "utt2spk": {utterance.id: utterance.speaker for utterance in utterances},
         "spk2utt": {speaker: " ".join(ids) for speaker, ids in sorted(speakers.items())},

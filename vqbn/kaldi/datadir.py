@@ -1,7 +1,9 @@
 """Kaldi data directories: the lists that say which utterances there are.
 
 A data directory holds `wav.scp` (utterance, audio file), `text` (utterance, transcript), `utt2spk` (utterance, speaker)
-and, where they are wanted, `spk2utt` and `spk2gender`. Each is sorted by its first column as `LC_ALL=C sort` does.
+and, where they are wanted, `spk2utt` and `spk2gender`. With `segments` (utterance, recording, start, end), `wav.scp`
+lists recordings, of which the utterances are stretches. Each is sorted by its first column as `LC_ALL=C sort` does.
+An entry of `wav.scp` that ends in `|` is a shell command that writes the audio, as in Kaldi.
 """
 
 from collections import defaultdict
@@ -10,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vqbn.errors import InputError
+from vqbn.kaldi.source import Command, Excerpt, Source
 
 SORT_ADVICE = "sort the file with LC_ALL=C sort"
 
@@ -20,13 +23,13 @@ class Utterance:
 
     Attributes:
         id: the utterance id.
-        audio: the audio file; it is not opened, and need not exist.
+        audio: the audio file, command or stretch of a recording; it is not opened, and need not exist.
         text: the transcript; empty where the list gives none, which is a defect of this one utterance.
         speaker: the speaker id.
     """
 
     id: str
-    audio: Path
+    audio: Source
     text: str
     speaker: str
 
@@ -92,18 +95,22 @@ def _read(path: str | Path, audio_root: str | Path | None) -> tuple[DataDir, lis
     speakers = _read_table(path / "utt2spk", problems)
     if problems and not (wavs and texts and speakers):
         return DataDir(path, {}), problems
-    problems.extend(_compare(path, wavs, texts, "text"))
-    problems.extend(_compare(path, wavs, speakers, "utt2spk"))
-    problems.extend(_check_audio_entries(path, wavs))
+    root = Path(audio_root) if audio_root is not None else Path()
+    sources: dict[str, Source] = {key: _source(value, root) for key, (value, _) in wavs.items()}
+    utterance_list, listed = "wav.scp", wavs
+    if (path / "segments").exists():
+        utterance_list, listed = "segments", _read_table(path / "segments", problems)
+        sources = _cut_recordings(path, listed, sources, problems)
+    problems.extend(_compare(path, utterance_list, listed, texts, "text"))
+    problems.extend(_compare(path, utterance_list, listed, speakers, "utt2spk"))
     if (path / "spk2utt").exists():
         problems.extend(_check_spk2utt(path, speakers))
     if (path / "spk2gender").exists():
         problems.extend(_check_spk2gender(path, speakers))
-    root = Path(audio_root) if audio_root is not None else Path()
     utterances = {
-        key: Utterance(key, root / wavs[key][0], texts[key][0], speakers[key][0])
-        for key in wavs
-        if key in texts and key in speakers
+        key: Utterance(key, sources[key], texts[key][0], speakers[key][0])
+        for key in listed
+        if key in sources and key in texts and key in speakers
     }
     return DataDir(path, utterances), problems
 
@@ -151,28 +158,50 @@ def _split(line: str) -> tuple[str, str]:
     return key, value.strip(" ")
 
 
-def _compare(
-    path: Path, wavs: dict[str, tuple[str, int]], other: dict[str, tuple[str, int]], name: str
-) -> Iterator[str]:
-    """Yield a problem for each utterance that only one of `wav.scp` and the list `name` has."""
-    for key, (_, number) in other.items():
-        if key not in wavs:
-            yield f"{path / name}:{number}: unknown utterance '{key}': {path / 'wav.scp'} doesn't have it"
-    for key, (_, number) in wavs.items():
-        if key not in other:
-            yield f"{path / 'wav.scp'}:{number}: utterance '{key}' has no line in {path / name}"
+def _source(entry: str, root: Path) -> Path | Command:
+    """What an entry of `wav.scp` stands for; relative paths start from `root`."""
+    return Command(entry.removesuffix("|").strip()) if entry.endswith("|") else root / entry
 
 
-def _check_audio_entries(path: Path, wavs: dict[str, tuple[str, int]]) -> Iterator[str]:
-    """Yield a problem for each entry of `wav.scp` that is not a plain file name."""
-    if (path / "segments").exists():
-        yield f"{path / 'segments'}: segments of recordings are not supported; write one audio file per utterance"
-    for key, (value, number) in wavs.items():
-        if value.endswith("|"):
-            yield (
-                f"{path / 'wav.scp'}:{number}: the audio of '{key}' is a command ('{value}'), which is never run; "
-                "expected the path of a wav or flac file"
+def _cut_recordings(
+    path: Path, segments: dict[str, tuple[str, int]], recordings: dict[str, Source], problems: list[str]
+) -> dict[str, Source]:
+    """Give each utterance of `segments` its stretch of a recording; add what is wrong to `problems`."""
+    file = path / "segments"
+    stretches: dict[str, Source] = {}
+    used = set()
+    for key, (value, number) in segments.items():
+        try:
+            recording, *times = value.split()
+            start, end = map(float, times)
+        except ValueError:
+            problems.append(f"{file}:{number}: found '{key} {value[:80]}'; expected 'utterance recording start end'")
+            continue
+        used.add(recording)
+        if recording not in recordings:
+            problems.append(
+                f"{file}:{number}: '{key}' is of the recording '{recording}', which {path / 'wav.scp'} doesn't have"
             )
+        elif not (0 <= start < end < float("inf") or (end == -1 and start >= 0)):
+            problems.append(f"{file}:{number}: '{key}' goes from {times[0]} to {times[1]} s; expected 0 <= start < end")
+        else:
+            # Kaldi writes -1 for the end of the recording.
+            stretches[key] = Excerpt(recordings[recording], start, None if end == -1 else end)
+    for recording in sorted(recordings.keys() - used):
+        problems.append(f"{path / 'wav.scp'}: the recording '{recording}' has no line in {file}; remove it")
+    return stretches
+
+
+def _compare(
+    path: Path, utterance_list: str, listed: dict[str, tuple[str, int]], other: dict[str, tuple[str, int]], name: str
+) -> Iterator[str]:
+    """Yield a problem for each utterance that only one of the lists `utterance_list` and `name` has."""
+    for key, (_, number) in other.items():
+        if key not in listed:
+            yield f"{path / name}:{number}: unknown utterance '{key}': {path / utterance_list} doesn't have it"
+    for key, (_, number) in listed.items():
+        if key not in other:
+            yield f"{path / utterance_list}:{number}: utterance '{key}' has no line in {path / name}"
 
 
 def _check_spk2utt(path: Path, speakers: dict[str, tuple[str, int]]) -> Iterator[str]:

@@ -6,7 +6,6 @@ whose record says the same audio files (path, size, time of change) and settings
 
 import json
 import math
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from vqbn.kaldi.archive import Archive
 from vqbn.kaldi.audio import SAMPLE_RATE, read_audio
 from vqbn.kaldi.datadir import Utterance
 from vqbn.kaldi.features import FRAME_SHIFT, MEL_BINS, WINDOW, log_mel
+from vqbn.kaldi.source import Source, absolute, identity
 
 # At most this many parts, unless they would hold more than 500 utterances each: enough for progress and processes.
 PARTS = 32
@@ -31,13 +31,13 @@ class Part:
     Attributes:
         folder: the set's folder in the dump, an absolute path.
         number: counts from 1.
-        audio: utterance id → audio file.
+        audio: utterance id → audio file, or where else the audio comes from.
         backend: which of `vqbn.kaldi.features.BACKENDS` computes the features.
     """
 
     folder: Path
     number: int
-    audio: dict[str, Path]
+    audio: dict[str, Source]
     backend: str
 
     @property
@@ -62,7 +62,7 @@ class Part:
                 "frame_shift": FRAME_SHIFT,
                 "window": WINDOW,
             },
-            "audio": {key: _identity(path) for key, path in self.audio.items()},
+            "audio": {key: identity(source) for key, source in self.audio.items()},
         }
 
 
@@ -95,7 +95,7 @@ def plan_parts(folder: str | Path, utterances: Sequence[Utterance], backend: str
         Part(
             Path(folder).absolute(),
             number,
-            {utterance.id: utterance.audio.absolute() for utterance in utterances[start : start + size]},
+            {utterance.id: absolute(utterance.audio) for utterance in utterances[start : start + size]},
             backend,
         )
         for number, start in enumerate(range(0, len(utterances), size), 1)
@@ -113,11 +113,11 @@ def make_part(part: Part) -> PartContent:
     frames: dict[str, int] = {}
     defects: dict[str, str] = {}
     with replacing(part.ark) as temporary, temporary.open("wb") as file:
-        for key, path in part.audio.items():
+        for key, source in part.audio.items():
             try:
-                features = log_mel(read_audio(path), part.backend)
+                features = log_mel(read_audio(source), part.backend)
                 if len(features) == 0:
-                    raise InputError(f"{path}: shorter than one window of {WINDOW} s")
+                    raise InputError(f"{source}: shorter than one window of {WINDOW} s")
             except InputError as error:
                 defects[key] = str(error)
                 continue
@@ -148,12 +148,3 @@ def remove_other_parts(parts: Iterable[Part]) -> None:
         for path in folder.glob("feats.*.*"):
             if path not in wanted and path.suffix in (".ark", ".json") and path.name.split(".")[1].isdecimal():
                 path.unlink()
-
-
-def _identity(path: Path) -> list | None:
-    """What changes when a file changes; None if it isn't there."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return [str(path), status.st_size, status.st_mtime_ns]

@@ -21,6 +21,7 @@ from vqbn.jobs import map_jobs
 from vqbn.kaldi.audio import read_audio
 from vqbn.kaldi.ctm import Segment, read_ctm, write_ctm
 from vqbn.kaldi.datadir import DataDir, Utterance, read_data_dir
+from vqbn.kaldi.source import Source
 from vqbn.kaldi.symbols import base_phone
 
 logger = logging.getLogger(__name__)
@@ -76,9 +77,9 @@ def read_lexicon(path: str | Path) -> dict[str, list[tuple[str, ...]]]:
 
 
 class Task(NamedTuple):
-    """One utterance to align: its audio file, and its words as keys of the dictionary file."""
+    """One utterance to align: its audio, and its words as keys of the dictionary file."""
 
-    audio: Path
+    audio: Source
     words: tuple[str, ...]
 
 
