@@ -171,6 +171,17 @@ def test_a_clustering_makes_the_optimizer_forget_the_codebook(make):
     assert not torch.equal(vq.projection.weight, twin.projection.weight), "the rest must keep its moments"
 
 
+def test_a_clustering_makes_the_moving_averages_forget_the_old_codewords():
+    vq = bottleneck(ReestimationSchedule(3, 8, 5), update="ema", match=False)
+    optimizer = torch.optim.SGD(vq.parameters(), 1e-2)
+    vq.follow(optimizer)
+    for step in range(1, 8):
+        vq(batch(step)).quantized.sum().backward()
+        optimizer.step()
+        assert torch.equal(vq.ema_counts, torch.ones(1, 8)) == (step + 1 in (2, 3, 8))
+        assert torch.equal(vq.ema_sums, vq.codebook) == (step + 1 in (2, 3, 8))
+
+
 @pytest.mark.parametrize("update", ["gradient", "ema"])
 @pytest.mark.parametrize("use_buffers", [True, False])
 def test_averaged_copies_take_the_clustered_codebook_over(update, use_buffers):

@@ -52,6 +52,20 @@ def test_scaled_gradients_in_half_precision_are_in_proportion(dtype, update, nor
         assert (found[name] - gradient).norm() < 0.03 * gradient.norm() + 1e-4 * largest, name
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("schedule", [None, ReestimationSchedule(9, 9, 1)])
+def test_autocast_changes_no_bit_of_what_the_bottleneck_computes(dtype, schedule):
+    """Before the first clustering too, where `quantized` is the projection itself."""
+    x = 5 + torch.randn(4, 50, 8, generator=torch.Generator().manual_seed(1))
+    plain, half = (Model(normalization="batch", reestimation=schedule).bottleneck for _ in range(2))
+    expected = plain(x)
+    with torch.autocast("cpu", dtype=dtype):
+        found = half(x)
+    for name in ("quantized", "indices", "loss"):
+        assert getattr(found, name).dtype == getattr(expected, name).dtype
+        assert torch.equal(getattr(found, name), getattr(expected, name)), name
+
+
 @pytest.mark.parametrize("update", ["gradient", "ema"])
 def test_accumulated_halves_make_the_whole(update):
     x = torch.randn(4, 10, 6, generator=torch.Generator().manual_seed(1))
