@@ -29,6 +29,12 @@ def sphere_files() -> ModuleType:
     return load_module("kaldi/sphere_files.py")
 
 
+@pytest.fixture(scope="session")
+def wsj_tree() -> ModuleType:
+    """The module tests/data/wsj_tree.py: made-up discs of WSJ0 and WSJ1, in every layout."""
+    return load_module("data/wsj_tree.py")
+
+
 def load_module(path: str) -> ModuleType:
     """A module in this folder that is no test."""
     file = Path(__file__).parent / path
