@@ -59,6 +59,7 @@ commands = {
     "vqbn-decode": "decode",
     "vqbn-score": "score",
     "vqbn-report": "report",
+    "vqbn-tune": "tune",
 }
 
 setup(

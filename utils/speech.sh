@@ -64,3 +64,26 @@ score_run() {
   local/score.sh --expdir "$expdir/$(run_name "$1" "$2")" --dumpdir "$dumpdir" --sets "$eval_sets" \
     --results "$results" --data_label "$data_label" --command "$(cat "$expdir/$(run_name "$1" "$2")/command.txt")"
 }
+
+# tune_run VARIANT SEED: stages 3 to 5 of one setting; what its results file holds is not done again.
+tune_run() { train_run "$1" "$2" && decode_run "$1" "$2" && score_run "$1" "$2"; }
+
+# tune_variants: short trainings of each variant with each setting of conf/tune.txt that it has, scored on $dev_set.
+# The settings are read first; a variant with a failed run stops the search, and what was done is kept.
+tune_variants() {
+  local all_chosen=$variants given_options=$train_options settings line setting chosen options variant
+  local train_config="$train_config conf/tune.yaml" eval_sets=$dev_set results=$results/tuning expdir=$expdir/tuning tag
+  mapfile -t settings < <(grep -v '^ *\(#\|$\)' conf/tune.txt)
+  for line in "${settings[@]}"; do
+    read -r setting chosen options <<<"$line"
+    variants=''
+    for variant in $all_chosen; do
+      case ,$chosen, in *,all,* | *",$variant,"*) variants+=" $variant" ;; esac
+    done
+    [ -n "$variants" ] || continue
+    tag=$setting train_options="$given_options $options"
+    for_each_run tune_run
+  done
+  variants=$all_chosen
+  vqbn-tune --results "$results"
+}

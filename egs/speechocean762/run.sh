@@ -8,12 +8,12 @@ invocation="egs/speechocean762/run.sh$(printf ' %q' "$@")"
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 options="stage stop_stage data kaldi_exp train_config variants seeds expdir datadir dumpdir nj ngpu max_bad
-  max_unaligned feature_backend train_options tag results_name dev_split eval_sets"
+  max_unaligned feature_backend train_options tag results_name dev_split eval_sets tune"
 stage=0 stop_stage=6
 data='' kaldi_exp=''
 train_config=conf/base.yaml variants=bn_reest_lr seeds=1 train_options='' tag=''
 expdir=exp datadir=data dumpdir=dump results_name=''
-dev_split=false eval_sets=''
+dev_split=false eval_sets='' tune=false
 nj=2 ngpu=0 max_bad=0.05 max_unaligned=0.15 feature_backend=kaldi
 usage='usage: egs/speechocean762/run.sh [--data DIR] [--kaldi_exp DIR] [--stage N] [--stop_stage N] [OPTION VALUE ...]
 
@@ -32,6 +32,8 @@ stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 
                     divides dev by a fixed rule (vqbn-split-speakers --help)
 --eval_sets LIST    sets to decode and score, the reported one first: dev, or with --dev_split dev_report and dev_tune;
                     with train among them the report counts the codes used there too
+--tune true         instead of stages 3 to 6: train each variant shortly with each setting of conf/tune.txt, choosing on
+                    dev_tune, and print what was tried and what is best; run again it goes on where it stopped
 --results_name NAME the folder under results/ that keeps finished runs; by default the training set'"'"'s size and aligner
 --nj N              processes, and runs trained at a time: 2        --ngpu N  GPUs for a training: 0
 --max_bad X, --max_unaligned X   the share of utterances that may be unusable (0.05) or unaligned (0.15)
@@ -43,6 +45,11 @@ stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 
 data=$(absolute "$data") kaldi_exp=$(absolute "$kaldi_exp")
 resolve_given expdir datadir dumpdir
 train_set=train dev_set=dev data_sets="train dev"
+case $tune in
+  true) dev_split=true ;;
+  false) ;;
+  *) fail "--tune takes true or false, not '$tune'" ;;
+esac
 case $dev_split in
   true) dev_set=dev_tune; : "${eval_sets:=dev_report dev_tune}" ;;
   false) : "${eval_sets:=dev}" ;;
@@ -82,6 +89,14 @@ if [ "$dev_split" = true ]; then
   # Other checkpoints are chosen and other speakers reported: not to be mixed with the runs on all of dev.
   [ -n "$results_name" ] || results+=-split
   data_label+=", chosen on dev_tune"
+fi
+
+if [ "$tune" = true ]; then
+  if begin_stage 3 "searching settings of $variants on $dev_set, seeds $seeds, in $expdir/tuning/"; then
+    tune_variants
+    end_stage "wrote $results/tuning/"
+  fi
+  exit 0
 fi
 
 if begin_stage 3 "training: $variants, seeds $seeds, in $expdir/"; then

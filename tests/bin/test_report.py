@@ -59,6 +59,13 @@ def test_the_folder_above_and_the_runs_themselves_give_the_same_tables(runs):
 
 
 @pytest.mark.usefixtures("quick_figures")
+def test_the_search_beside_the_results_is_reported(runs):
+    shutil.copytree(runs / "results/made", runs / "results/made/tuning")
+    assert main(["--results", str(runs / "results"), "--out", str(runs / "RESULTS.md")]) == 0
+    assert "| `none` | **default** | – | 1 |" in (runs / "RESULTS.md").read_text()
+
+
+@pytest.mark.usefixtures("quick_figures")
 def test_runs_that_are_not_scored_are_left_out(runs, caplog):
     (runs / "exp/none_seed1/scores.json").unlink()
     assert main(["--expdir", str(runs / "exp"), "--out", str(runs / "exp/RESULTS.md")]) == 0

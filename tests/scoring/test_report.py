@@ -145,3 +145,22 @@ def test_other_scored_sets_have_their_own_table_and_codes_are_counted_over_all_s
     text = write_up({"Made": [run("bn", 1, 50.0, scores=scores, usage=usage)]}, {}, "")
     assert rows(text, "### The same on `train`")[1][3:5] == ["1", "20.0"]
     assert rows(text, "### Every run")[0][8] == "3 of 4 (dev, train)"
+
+
+def test_a_search_over_settings_is_told():
+    tried = [
+        run(
+            "bn-default",
+            1,
+            60.0,
+            config={"max_updates": 470, "learning_rate": 1e-3},
+            scores={"dev_tune": {"per": 60.0}},
+        ),
+        run(
+            "bn-lr2e-3", 1, 58.0, config={"max_updates": 470, "learning_rate": 2e-3}, scores={"dev_tune": {"per": 58.0}}
+        ),
+    ]
+    text = write_up({"Made": [run("bn", 1, 50.0)]}, {}, "", tuning={"Made": tried})
+    assert "Set: `dev_tune`, after 470 updates." in text
+    assert [row[1] for row in rows(text, "### Settings tried")] == ["**lr2e-3**", "default"]
+    assert "### Settings tried" not in write_up({"Made": [run("bn", 1, 50.0)]}, {}, "", tuning={"Other": tried})

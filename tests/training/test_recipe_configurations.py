@@ -9,7 +9,7 @@ from vqbn.training.config import parse_arguments
 
 EGS = Path(__file__).parents[2] / "egs"
 VARIANTS = ("none", "vanilla", "bn", "bn_lr", "bn_ema", "bn_reest", "bn_reest_lr")
-SIZES = {"wsj": (None, "small", "mini"), "speechocean762": (None, "large")}
+SIZES = {"wsj": (None, "small", "mini"), "speechocean762": (None, "large", "tune")}
 CASES = [(corpus, size, variant) for corpus, sizes in SIZES.items() for size in sizes for variant in VARIANTS]
 
 
@@ -51,3 +51,18 @@ def test_the_authors_sizes_are_those_of_wsj():
     assert (config["conv_channels"], config["lstm_layers"], config["lstm_size"]) == (32, 4, 320)
     assert (config["vq_codebook_size"], config["vq_code_dim"]) == (2048, 64)
     assert config["max_updates"] == 85 * 1170
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_search_has_at_most_six_settings_of_a_variant_and_each_changes_one_key(variant):
+    conf = EGS / "speechocean762/conf"
+    lines = [line.split() for line in (conf / "tune.txt").read_text().splitlines() if line and line[0] != "#"]
+    settings = {name: options for name, chosen, *options in lines if variant in chosen.split(",") or chosen == "all"}
+    assert next(iter(settings)) == "default"
+    assert 3 <= len(settings) <= 6
+    base = load("speechocean762", "tune", variant)
+    for name, options in settings.items():
+        files = [conf / f"{part}.yaml" for part in ("base", "tune", f"train_{variant}")]
+        argv = [arg for file in files for arg in ("--config", str(file))]
+        config = parse_arguments([*argv, *options, "--dump", "dump", "--expdir", "exp"], "vqbn-train", "Train.")
+        assert sum(config[key] != base[key] for key in config) == (name != "default")

@@ -27,7 +27,8 @@ def parser() -> argparse.ArgumentParser:
         "--results",
         nargs="+",
         metavar="DIR",
-        help="folders with results files, or folders of such folders; each becomes a section, its figures in figures/",
+        help="folders with results files, or folders of such folders; each becomes a section, with a "
+        "search over settings from its tuning/ and figures in its figures/",
     )
     source.add_argument("--expdir", help="a folder with scored runs, <name>_seed<N>/, reported without results files")
     options.add_argument("--out", required=True, metavar="FILE", help="the report, such as RESULTS.md")
@@ -49,15 +50,17 @@ def main(argv: list[str]) -> None:
 
     folders = read_runs(args.expdir, args.data_label) if args.expdir else read_folders(args.results)
     set_name = args.set_name or next(iter(next(iter(folders.values()))[0].scores))
-    sections, figures = {}, {}
+    sections, figures, tuning = {}, {}, {}
     for folder, results in folders.items():
         heading = "; ".join(dict.fromkeys(result.data for result in results))
         # Two folders may describe their data in the same words.
         heading = f"{heading} ({folder.name})" if heading in sections else heading
         sections[heading] = results
         figures[heading] = draw_figures(results, folder / "figures", heading, set_name)
+        if tried := args.results and (folder / "tuning").is_dir() and read_results(folder / "tuning"):
+            tuning[heading] = tried
     out = Path(args.out).absolute()
-    write_text(out, write_up(sections, figures, out.parent, set_name, args.title))
+    write_text(out, write_up(sections, figures, out.parent, set_name, args.title, tuning))
     count = sum(map(len, sections.values()))
     drawn = ", ".join(str(path) for files in figures.values() for path in files.values())
     logger.info("wrote %s: %d runs%s", args.out, count, f"; {drawn}" if drawn else "")

@@ -9,6 +9,7 @@ import numpy as np
 from vqbn.scoring.bootstrap import Difference, per_difference
 from vqbn.scoring.results import Result
 from vqbn.scoring.table import LABELS, TABLE_I, by_name, markdown_table, shown, spread
+from vqbn.scoring.tuning import tuning_table
 
 SCORE_COLUMNS = (
     "PER %",
@@ -51,6 +52,7 @@ def write_up(
     folder: Path,
     set_name: str = "dev",
     title: str = "Results",
+    tuning: Mapping[str, Sequence[Result]] | None = None,
 ) -> str:
     """The report as Markdown.
 
@@ -60,6 +62,7 @@ def write_up(
         folder: the folder that the report will lie in, which links to figures start from.
         set_name: the set that the tables are about.
         title: the first line.
+        tuning: for some sections, the runs of its search over settings, each named `<variant>-<setting>`.
 
     Returns:
         Text that depends on nothing else, so that it changes only when results do.
@@ -67,6 +70,8 @@ def write_up(
     parts = [f"# {title}\n", INTRODUCTION]
     for heading, results in sections.items():
         parts += section(heading, results, figures.get(heading, {}), folder, set_name)
+        if tuning and heading in tuning:
+            parts.append(search(tuning[heading]))
     return "\n".join(parts)
 
 
@@ -95,6 +100,17 @@ def section(
     if results:
         parts += ["### Every run\n", every_run(groups, set_name)]
     return parts
+
+
+def search(results: Sequence[Result]) -> str:
+    """What was tried before the settings were fixed, on the set that the search chose on."""
+    set_name = next(iter(results[0].scores))
+    updates = sorted({run.config["max_updates"] for run in results if "max_updates" in run.config})
+    trained = f", after {', '.join(f'{update:,}' for update in updates)} updates" if updates else ""
+    return (
+        f"### Settings tried\n\nSet: `{set_name}`{trained}. The best of each variant in bold: the lowest PER, then the "
+        f"lowest loss in training.\n\n{tuning_table(results, set_name)}"
+    )
 
 
 def table_i(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:

@@ -1,0 +1,43 @@
+"""vqbn-tune: what a recipe's search over settings (run.sh --tune true) tried, and what to put into conf/."""
+
+import argparse
+import sys
+
+from vqbn.bin.command import command
+from vqbn.errors import InputError
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = argparse.ArgumentParser(
+        "vqbn-tune",
+        description="Print the settings that a search tried, the best of each variant first (lowest phone error rate, "
+        "then lowest loss), and the keys to change in conf/ for it. run.sh --tune true runs the search.",
+        allow_abbrev=False,
+    )
+    options.add_argument(
+        "--results", required=True, metavar="DIR", help="the search's results files, results/<data>/tuning"
+    )
+    options.add_argument("--set", dest="set_name", default="dev_tune", help="the set to choose on (default: dev_tune)")
+    return options
+
+
+@command("vqbn-tune")
+def main(argv: list[str]) -> None:
+    """Read, compare, print."""
+    args = parser().parse_args(argv)
+    from vqbn.scoring.results import read_results
+    from vqbn.scoring.tuning import chosen_keys, tuning_table
+
+    results = read_results(args.results)
+    chosen = chosen_keys(results, args.set_name)
+    if not chosen:
+        raise InputError(f"{args.results}: no results of {args.set_name}; run the recipe with --tune true first")
+    print(tuning_table(results, args.set_name))
+    for variant, keys in chosen.items():
+        best = "  ".join(f"{key}: {value}" for key, value in keys.items()) or "nothing to change"
+        print(f"{variant}: {best}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
