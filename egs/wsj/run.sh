@@ -7,20 +7,22 @@ caller=$PWD
 invocation="egs/wsj/run.sh$(printf ' %q' "$@")"
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-options="stage stop_stage data kaldi_exp train_config variants seeds expdir datadir dumpdir nj ngpu max_bad
+options="stage stop_stage data wsj0 wsj1 spkrinfo kaldi_exp train_config variants seeds expdir datadir dumpdir nj ngpu max_bad
   max_unaligned feature_backend train_options tag results_name mini_utterances"
 stage=0 stop_stage=6
-data='' kaldi_exp=''
+data='' wsj0='' wsj1='' spkrinfo='' kaldi_exp=''
 train_config='' variants=bn_reest_lr seeds=1 train_options='' tag=''
 expdir='' datadir='' dumpdir='' results_name='' mini_utterances=360
 nj=2 ngpu=0 max_bad=0.05 max_unaligned=0.15 feature_backend=kaldi
-usage='usage: egs/wsj/run.sh --data mini|DIR [--kaldi_exp DIR] [--stage N] [--stop_stage N] [OPTION VALUE ...]
+usage='usage: egs/wsj/run.sh --wsj0 DIR --wsj1 DIR [--kaldi_exp DIR] | --data mini|DIR [--stage N] [--stop_stage N] [OPTION VALUE ...]
 
 stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 scoring, 6 report
 
 --data mini         a small corpus, spoken by espeak-ng, made on the spot: shows that the pipeline works
 --data DIR          a folder with the Kaldi data directories train_si284, test_dev93 and test_eval92, as Kaldi'"'"'s
-                    egs/wsj/s5/data has them, whose wav.scp names audio files (wav or flac)
+                    egs/wsj/s5/data has them; wav.scp may name wav, flac or SPHERE files, or commands (sph2pipe ... |)
+--wsj0 DIR, --wsj1 DIR   the discs of LDC93S6 and LDC94S13: disc folders (11-1.1, ...) or merged trees; with
+                    --spkrinfo FILE, the LDC'"'"'s wsj0-train-spkrinfo.txt, genders are known too (nothing needs them)
 --kaldi_exp DIR     a folder with tri3b_ali_*; without it phones are aligned with pocketsphinx
 --variants LIST     rows of the paper'"'"'s Table I: none vanilla bn bn_lr bn_ema bn_reest bn_reest_lr, or all
 --seeds LIST        "1 2 3"
@@ -43,8 +45,13 @@ stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 
 if [ -z "$data" ] && [ "$stage" -ge 2 ]; then
   if [ -d data/train_si284 ]; then data=data; elif [ -d exp/mini/data/train ]; then data=mini; fi
 fi
-[ -n "$data" ] || fail "--data is missing. WSJ is licensed (LDC93S6, LDC94S13): give --data DIR, a folder with its Kaldi \
-data directories; or try --data mini, a small corpus made on the spot; or egs/speechocean762/run.sh, free speech"
+if [ -n "$wsj0$wsj1" ]; then
+  [ -z "$data" ] || fail "--data and --wsj0, --wsj1 are two ways to say the same: give one"
+  if [ -z "$wsj0" ] || [ -z "$wsj1" ]; then fail "--wsj0 and --wsj1 go together: the training set is on the discs of both"; fi
+  data=discs
+fi
+[ -n "$data" ] || fail "--data is missing. WSJ is licensed (LDC93S6, LDC94S13): give its discs with --wsj0 DIR --wsj1 DIR, \
+or --data DIR, a folder with its Kaldi data directories; or try --data mini, a small corpus made on the spot; or egs/speechocean762/run.sh, free speech"
 case $data in
   mini)
     train_set=train eval_sets=dev extras=recipes,mini
@@ -52,9 +59,10 @@ case $data in
     : "${datadir:=$expdir/data}" "${dumpdir:=$expdir/dump}"
     ;;
   *)
-    train_set=train_si284 eval_sets="test_dev93 test_eval92" extras=recipes
+    train_set=train_si284 eval_sets="test_dev93 test_eval92" extras=recipes,wsj
     : "${train_config:=conf/base.yaml}" "${expdir:=exp}" "${datadir:=data}" "${dumpdir:=dump}"
-    data=$(absolute "$data") kaldi_exp=$(absolute "$kaldi_exp")
+    [ "$data" = discs ] || data=$(absolute "$data")
+    wsj0=$(absolute "$wsj0") wsj1=$(absolute "$wsj1") spkrinfo=$(absolute "$spkrinfo") kaldi_exp=$(absolute "$kaldi_exp")
     ;;
 esac
 resolve_given expdir datadir dumpdir
@@ -65,11 +73,14 @@ use_environment "$extras"
 if begin_stage 0 "data preparation: $data to $datadir/"; then
   if [ "$data" = mini ]; then
     vqbn-make-mini-speech --out "$datadir" --utterances "$mini_utterances" --nj "$nj"
+  elif [ "$data" = discs ]; then
+    vqbn-prepare-wsj --wsj0 "$wsj0" --wsj1 "$wsj1" --out "$datadir" --sets "$data_sets" --max_bad "$max_bad" \
+      ${spkrinfo:+--spkrinfo "$spkrinfo"}
   else
-    for set in $train_set $eval_sets; do
+    for set in $data_sets; do
       vqbn-validate-data-dir "$data/$set"
       mkdir -p "$datadir/$set"
-      for file in wav.scp text utt2spk spk2utt spk2gender; do
+      for file in wav.scp segments text utt2spk spk2utt spk2gender; do
         [ ! -f "$data/$set/$file" ] || cp "$data/$set/$file" "$datadir/$set/$file"
       done
     done

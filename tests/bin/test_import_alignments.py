@@ -113,3 +113,74 @@ def test_real_alignments_equal_kaldis_ctm(real_data, make_set, tmp_path):
     assert main(["--kaldi_exp", str(corpus / "kaldi/exp"), "--set", str(train)]) == 0
     table = read_ctm(train / "phones.ctm")
     assert {utterance: to_frames(segments) for utterance, segments in table.items()} == expected
+
+
+def test_a_models_folder_brings_its_other_alignments(make_set, tiny_kaldi, tmp_path, capsys):
+    train, dev = make_set("train_si284", ["a1", "a2"]), make_set("test_dev93", ["b1", "b2"])
+    exp = tmp_path / "s5/exp"
+    tiny_kaldi.write_ali_dir(exp / "tri3b", [{"a1": AH_T, "a2": AH_T}])
+    (tmp_path / "s5/data/lang_nosp").mkdir(parents=True)
+    sets = ["--set", str(train), "--set", str(dev)]
+    for given in (exp / "tri3b", exp):
+        assert main(["--kaldi_exp", str(given), *sets]) == 1
+        said = capsys.readouterr()
+        assert said.out.splitlines()[1:] == [
+            f"cd {tmp_path}/s5",
+            'steps/align_fmllr.sh --nj 1 --cmd "$train_cmd" data/test_dev93 data/lang_nosp exp/tri3b '
+            "exp/tri3b_ali_test_dev93",
+        ]
+        assert f"error: {dev}: {given} has no alignments of it; the commands above make them" in said.err
+        assert not (train / "phones.ctm").exists()
+    tiny_kaldi.write_ali_dir(exp / "tri3b_ali_test_dev93", [{"b1": AH_T, "b2": AH_T}])
+    for given in (exp / "tri3b", exp):
+        assert main(["--kaldi_exp", str(given), *sets]) == 0
+        assert sorted(read_ctm(dev / "phones.ctm")) == ["b1", "b2"]
+    assert main(["--kaldi_exp", str(exp / "tri3b_ali_test_dev93"), *sets]) == 1
+
+
+def test_tri4b_is_taken_where_there_is_no_tri3b(make_set, tiny_kaldi, tmp_path, capsys):
+    train, dev = make_set("train", ["a1"]), make_set("dev", ["b1"])
+    exp = tmp_path / "s5/exp"
+    tiny_kaldi.write_ali_dir(exp / "tri4b", [{"a1": AH_T}])
+    tiny_kaldi.write_ali_dir(exp / "tri5b_ali_dev", [{"b1": AH_T}])
+    assert main(["--kaldi_exp", str(exp), "--set", str(train)]) == 0
+    assert main(["--kaldi_exp", str(exp), "--set", str(train), "--set", str(dev)]) == 1
+    assert "data/dev data/lang exp/tri4b exp/tri4b_ali_dev" in capsys.readouterr().out
+    patterns = ["--ali_dirs", "tri4b tri5b_ali*"]
+    assert main(["--kaldi_exp", str(exp), "--set", str(train), "--set", str(dev), *patterns]) == 0
+    assert list(read_ctm(dev / "phones.ctm")) == ["b1"]
+
+
+@pytest.mark.parametrize(("ours", "kaldis"), [("s-001", "001"), ("s_001", "001"), ("001", "s-001"), ("001", "s_001")])
+def test_ids_may_have_the_speaker_in_front_or_not(make_set, tiny_kaldi, tmp_path, ours, kaldis):
+    train = make_set("train", [ours])
+    folder = tiny_kaldi.write_ali_dir(tmp_path / "tri3b_ali", [{kaldis: AH_T, "else": AH_T}])
+    assert main(["--kaldi_exp", str(folder), "--set", str(train)]) == 0
+    assert list(read_ctm(train / "phones.ctm")) == [ours]
+
+
+def test_an_id_without_speaker_that_could_be_two_is_refused(make_set, tiny_kaldi, tmp_path, capsys):
+    train = make_set("train", ["s-001", "t-001"])
+    (train / "utt2spk").write_text("s-001 s\nt-001 t\n")
+    folder = tiny_kaldi.write_ali_dir(tmp_path / "tri3b_ali", [{"001": AH_T}])
+    assert main(["--kaldi_exp", str(folder), "--set", str(train)]) == 1
+    assert "'001' could be 's-001' or 't-001'" in capsys.readouterr().err
+
+
+def test_a_chain_models_alignments_count_three_frames_at_a_time(make_set, tiny_kaldi, tmp_path, capsys):
+    train = make_set("train", ["a"])
+    folder = tiny_kaldi.write_ali_dir(tmp_path / "tri5_ali", [{"a": "T_NEXT T_END"}])
+    (folder / "frame_subsampling_factor").write_text("3\n")
+    assert main(["--kaldi_exp", str(folder), "--set", str(train)]) == 0
+    assert (train / "phones.ctm").read_text() == "a 1 0.00 0.06 T\n"
+    (folder / "frame_subsampling_factor").write_text("three\n")
+    assert main(["--kaldi_exp", str(folder), "--set", str(train)]) == 1
+    assert "frame_subsampling_factor: found 'three'" in capsys.readouterr().err
+
+
+def test_nothing_is_written_unless_every_set_is_good(make_set, tiny_kaldi, tmp_path, capsys):
+    train, dev = make_set("train", ["a1", "a2"]), make_set("dev", ["b1", "b2"])
+    folder = tiny_kaldi.write_ali_dir(tmp_path / "tri3b_ali", [{"a1": AH_T, "a2": AH_T, "b1": AH_T}])
+    assert main(["--kaldi_exp", str(folder), "--set", str(train), "--set", str(dev)]) == 1
+    assert "1 of 2 utterances are unusable" in capsys.readouterr().err
+    assert not (train / "phones.ctm").exists()

@@ -101,3 +101,13 @@ def test_summary_counts_by_phone():
     assert summary["largest_share"] == {"phone": "SIL", "share": pytest.approx(50 / 60, abs=1e-3)}
     assert summary["by_phone"]["A"] == {"count": 2, "frames": 8, "mean_frames": 4.0, "shortest": 3, "longest": 5}
     assert summarise({})["largest_share"] is None
+
+
+def test_utterances_that_one_phone_fills_are_named():
+    joined = {
+        "good": [Run("SIL", 60), Run("AH", 20), Run("T", 20)],
+        "bad": [Run("SIL", 10), Run("AH", 50), Run("T", 40)],
+        "split": [Run("AH", 30), Run("AH", 30), Run("T", 40)],
+        "gap": [Run(None, 60), Run("T", 40)],
+    }
+    assert summarise(joined)["dominated"] == ["bad"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from vqbn.bin.command import command
 from vqbn.defects import Defects
 from vqbn.errors import InputError
+from vqbn.kaldi.ali_dirs import PATTERNS, align_commands, find_ali_dirs, rename, spellings
 from vqbn.kaldi.alignment import PhoneSegment, read_phone_alignments
 from vqbn.kaldi.ctm import Segment, read_ctm, write_ctm
 from vqbn.kaldi.datadir import DataDir, read_data_dir
@@ -29,7 +30,8 @@ def parser() -> argparse.ArgumentParser:
     source = options.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--kaldi_exp",
-        help="a folder with Kaldi's alignment directories, or one of them; which one covers a set is found out",
+        help="a folder with Kaldi's alignment directories, one of them, or a model's folder such as exp/tri3b; which "
+        "one covers a set is found out",
     )
     source.add_argument("--ctm", help="a CTM with lines 'utterance channel start duration phone', times in seconds")
     options.add_argument(
@@ -42,9 +44,9 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument(
         "--ali_dirs",
-        default="tri3b_ali*",
-        metavar="PATTERN",
-        help="which folders in --kaldi_exp are alignment directories (default: tri3b_ali*)",
+        metavar="PATTERNS",
+        help="which folders in --kaldi_exp are alignment directories, patterns separated by blanks (default: "
+        f"{PATTERNS[0]}, and if there are none, {PATTERNS[1]})",
     )
     options.add_argument("--phones", help="Kaldi's phones.txt, where the alignment directories have none")
     options.add_argument(
@@ -59,53 +61,46 @@ def main(argv: list[str]) -> None:
     args = parser().parse_args(argv)
     start = time.monotonic()
     sets = [read_data_dir(path) for path in args.sets]
-    defects = [Defects("utterances", args.max_bad) for _ in sets]
     # One utterance can be broken in one directory and good in another, so these are judged below.
     broken: dict[str, str] = {}
     if args.ctm:
         sources = {args.ctm: from_ctm(Path(args.ctm))}
     else:
-        wanted = {utterance for data in sets for utterance in data.utterances}
+        folders = find_ali_dirs(Path(args.kaldi_exp), [args.ali_dirs] if args.ali_dirs else PATTERNS)
+        wanted = {form for data in sets for utterance in data.utterances.values() for form in spellings(utterance)}
         sources = {
-            str(folder): from_kaldi(read_phone_alignments(folder, wanted, broken, args.phones))
-            for folder in find_ali_dirs(Path(args.kaldi_exp), args.ali_dirs)
+            str(folder): from_kaldi(read_phone_alignments(folder, wanted, broken, args.phones)) for folder in folders
         }
     for name, table in sources.items():
         logger.info("read %s: %d utterances", name, len(table))
-    for data, left_out in zip(sets, defects, strict=True):
-        chosen, used = choose(data, sources)
-        if not chosen and not broken:
+    choices = [choose(data, sources) for data in sets]
+    reasons = [
+        {utt.id: broken[form] for utt in data.utterances.values() for form in spellings(utt) if form in broken}
+        for data in sets
+    ]
+    bare = [data for data, (chosen, _), bad in zip(sets, choices, reasons, strict=True) if not chosen and not bad]
+    if bare:
+        names = ", ".join(str(data.path) for data in bare)
+        if len(bare) == len(sets) or args.ctm:
             raise InputError(
-                f"{data.path}: none of its utterances is in {', '.join(sources)}; are the utterance ids the same?"
+                f"{names}: none of its utterances is in {', '.join(sources)}; are the utterance ids the same, is it of "
+                "this corpus?"
             )
+        print("\n".join(["# These sets have no alignments; to make them:", *align_commands(bare, folders)]))
+        raise InputError(f"{names}: {args.kaldi_exp} has no alignments of it; the commands above make them")
+    for data, (chosen, _), bad in zip(sets, choices, reasons, strict=True):
+        defects = Defects("utterances", args.max_bad)
         for utterance in data.utterances:
             if utterance not in chosen:
-                left_out.add(utterance, broken.get(utterance, "no alignment"))
-        left_out.check(len(data.utterances), str(data.path))
+                defects.add(utterance, bad.get(utterance, "no alignment"))
+        defects.check(len(data.utterances), str(data.path))
+    for data, (chosen, used) in zip(sets, choices, strict=True):
         target = data.path / "phones.ctm"
         write_ctm(target, chosen, decimals=4 if args.ctm else 2)
         phones = sum(map(len, chosen.values()))
         origins = ", ".join(f"{count:,} from {source}" for source, count in used.items())
         logger.info("wrote %s: %d utterances (%s), %d phones", target, len(chosen), origins, phones)
     logger.info("imported alignments in %.1f s", time.monotonic() - start)
-
-
-def find_ali_dirs(folder: Path, pattern: str) -> list[Path]:
-    """Give `folder` if it is an alignment directory, else those in it that match `pattern`, sorted.
-
-    Raises:
-        InputError: there is none.
-    """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; expected a Kaldi experiment folder with {pattern}")
-    if any(folder.glob("ali.*.gz")):
-        return [folder]
-    found = sorted(path for path in folder.glob(pattern) if any(path.glob("ali.*.gz")))
-    if not found:
-        raise InputError(
-            f"{folder}: no ali.*.gz here or in {pattern}; expected Kaldi's alignments, such as tri3b_ali_si284"
-        )
-    return found
 
 
 def from_kaldi(alignments: Mapping[str, Sequence[PhoneSegment]]) -> dict[str, list[Segment]]:
@@ -136,6 +131,7 @@ def choose(
     Returns:
         Utterance → segments, and source → how many utterances came from it.
     """
+    sources = {name: rename(data, source, name) for name, source in sources.items()}
     coverage = {name: sum(utterance in source for utterance in data.utterances) for name, source in sources.items()}
     order = sorted(sources, key=lambda name: (-coverage[name], name))
     chosen: dict[str, list[Segment]] = {}

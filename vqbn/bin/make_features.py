@@ -296,6 +296,7 @@ def describe(name: str, entry: Mapping) -> str:
         f"{entry['phones']:,} phones of {len(entry['by_phone'])} kinds, {entry['mean_frames'] * ms:.0f} ms on "
         f"average, {entry['shortest_share']:.1%} of them {SHORT * ms:.0f} ms or shorter; {largest['phone']} has "
         f"{largest['share']:.1%} of the frames",
+        *describe_dominated(entry.get("dominated", []), entry["utterances"]),
         "",
         "phone      count  mean ms  shortest  longest    share",
     ]
@@ -307,6 +308,17 @@ def describe(name: str, entry: Mapping) -> str:
     if entry["left_out"]:
         lines += ["", "left out:", *(f"{utterance}: {reason}" for utterance, reason in entry["left_out"].items())]
     return "\n".join(lines) + "\n"
+
+
+def describe_dominated(dominated: Sequence[str], utterances: int) -> list[str]:
+    """A line on utterances that one phone fills, which is how a bad alignment shows; nothing if there are none."""
+    if not dominated:
+        return []
+    judgement = "the alignment is bad" if len(dominated) > 0.01 * utterances else "listen to them"
+    return [
+        f"one phone covers half or more of {len(dominated):,} utterances ({len(dominated) / utterances:.1%}): "
+        f"{judgement}; the first: {' '.join(dominated[:5])}"
+    ]
 
 
 if __name__ == "__main__":

@@ -71,7 +71,8 @@ def read_phone_alignments(
         phones: the phone table, if it isn't `ali_dir/phones.txt`.
 
     Returns:
-        Utterance → its segments, which cover all of its frames.
+        Utterance → its segments, which cover all of its frames; up to two frames more with a chain model, which
+        counts three frames at a time.
 
     Raises:
         InputError: a file is missing, damaged or of another model; without `broken`, also a single bad alignment.
@@ -80,12 +81,13 @@ def read_phone_alignments(
     model = read_transition_model(ali_dir / "final.mdl")
     symbols = read_model_phones(ali_dir / "phones.txt" if phones is None else phones, model)
     names = {index: base_phone(symbol) for index, symbol in symbols.items()}
+    factor = subsampling_factor(ali_dir)
     table: dict[str, list[PhoneSegment]] = {}
     for path in alignment_files(ali_dir):
         alignments = read_alignments(path)
         runs = split_phones(alignments, model)
         segment_phones = [names[index] for index in runs.phones.tolist()]
-        segments = list(map(PhoneSegment, segment_phones, runs.frames.tolist()))
+        segments = list(map(PhoneSegment, segment_phones, (factor * runs.frames).tolist()))
         for number, utterance in enumerate(alignments.utterances):
             if wanted is not None and utterance not in wanted:
                 continue
@@ -99,6 +101,21 @@ def read_phone_alignments(
                 raise InputError(f"{path}: '{utterance}' is aligned twice in {ali_dir}; align the set again")
             table[utterance] = segments[runs.offsets[number] : runs.offsets[number + 1]]
     return table
+
+
+def subsampling_factor(ali_dir: Path) -> int:
+    """How many frames of features one transition-id stands for: 3 in the folders of a chain model, else 1.
+
+    Raises:
+        InputError: the folder's `frame_subsampling_factor` is not a whole number from 1 on.
+    """
+    file = ali_dir / "frame_subsampling_factor"
+    if not file.is_file():
+        return 1
+    text = file.read_text(errors="replace").strip()
+    if not text.isdecimal() or int(text) < 1:
+        raise InputError(f"{file}: found '{text[:20]}'; expected a whole number, 3 in most chain recipes")
+    return int(text)
 
 
 def alignment_files(ali_dir: Path) -> list[Path]:

@@ -13,6 +13,8 @@ from vqbn.kaldi.features import FRAME_SHIFT
 
 TOLERANCE = 2  # frames
 SHORT = 3  # frames
+# What may fill half an utterance in a good alignment: silence and noises.
+NO_SPEECH = ("SIL", "SPN", "NSN")
 # What some programs write where there is no phone; it is no token.
 NO_PHONE = ("<eps>", "<blank>")
 
@@ -131,12 +133,17 @@ def summarise(joined: Mapping[str, Sequence[Run]]) -> dict:
     Returns:
         A JSON object: "utterances", "frames", "hours", "phones" (tokens), "gap_frames", "mean_frames" (of a phone),
         "shortest_share" (how many of the phones have at most 3 frames, the least that Kaldi's three-state phones can
-        have), "largest_share" (the phone with the most frames, and its share of all), and "by_phone": phone → "count",
-        "frames", "mean_frames", "shortest" and "longest" (frames).
+        have), "dominated" (utterances of which one phone, other than silence and noise, covers at least half at one go:
+        next to none in a good alignment), "largest_share" (the phone with the most frames, and its share of all), and
+        "by_phone": phone → "count", "frames", "mean_frames", "shortest" and "longest" (frames).
     """
     lengths: dict[str, list[int]] = {}
     gaps = Counter()
-    for runs in joined.values():
+    dominated = []
+    for utterance, runs in joined.items():
+        spoken = [frames for phone, frames in runs if phone is not None and phone not in NO_SPEECH]
+        if 2 * max(spoken, default=0) >= sum(frames for _, frames in runs):
+            dominated.append(utterance)
         for phone, frames in runs:
             if phone is None:
                 gaps["frames"] += frames
@@ -165,6 +172,7 @@ def summarise(joined: Mapping[str, Sequence[Run]]) -> dict:
         "gap_frames": gaps["frames"],
         "mean_frames": round(covered / phones, 2) if phones else None,
         "shortest_share": round(short / phones, 4) if phones else None,
+        "dominated": dominated,
         "largest_share": {"phone": largest, "share": round(by_phone[largest]["frames"] / total, 4)}
         if largest
         else None,
