@@ -7,6 +7,7 @@ import torch
 from vqbn import LinearBottleneck, ReestimationSchedule, VQBottleneck
 from vqbn.data.speech import CHANNELS
 from vqbn.models.deepspeech2 import DeepSpeech2Encoder, speech_convolutions
+from vqbn.models.peers import make_peer
 from vqbn.models.recognizer import Recognizer
 
 
@@ -41,6 +42,16 @@ def build_bottleneck(config: Mapping[str, object], input_dim: int, projection: b
     """
     if config.get("bottleneck") == "linear":
         return LinearBottleneck(input_dim, config["vq_code_dim"])
+    if config.get("bottleneck") == "peer":
+        return make_peer(
+            config["peer"],
+            input_dim,
+            config["vq_code_dim"],
+            config["vq_codebook_size"],
+            decay=config["vq_ema_decay"],
+            commitment=config["vq_commitment"],
+            dead_threshold=config["peer_dead_threshold"],
+        )
     schedule = None
     if config["reestimation"]:
         schedule = ReestimationSchedule(

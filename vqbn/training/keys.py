@@ -37,6 +37,7 @@ class Key:
         many: a list of such values.
         decides: the run's result depends on it: part of the hash, and fixed once a run has begun.
         path: it names a file or folder, which the run's own config.yaml gives as an absolute path.
+        since_first: the first results were hashed without it, so it enters the hash only where it is not its default.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Key:
     many: bool = False
     decides: bool = True
     path: bool = False
+    since_first: bool = False
 
     def parse(self, value: object) -> object:
         """The value of a scalar's or a list's text.
@@ -165,6 +167,30 @@ BOTTLENECK = (
     ),
 )
 
+# Another library's layer; the names are those of vqbn.models.peers, whose import would load torch.
+PEERS = ("vqp_ema", "simvq", "fsq", "rotation", "cosine")
+PEER = (
+    Key(
+        "peer",
+        "vqp_ema",
+        str,
+        f"one of {', '.join(PEERS)}",
+        "With bottleneck peer: which layer of vector-quantize-pytorch. Of the keys vq_... it takes the size, the "
+        "dimension, the decay, the commitment and the loss's weight.",
+        lambda value: value in PEERS,
+        since_first=True,
+    ),
+    Key(
+        "peer_dead_threshold",
+        2.0,
+        number,
+        "a number of at least 0",
+        "A peer's code with fewer vectors of a batch than this, on a moving average, is replaced; 0: none is.",
+        lambda value: value >= 0,
+        since_first=True,
+    ),
+)
+
 # Optimiser, averaging, and the course of a run.
 OPTIMISATION = (
     count("seed", 1, "Of the weights, the order of the data and the clustering.", least=0),
@@ -222,8 +248,14 @@ RECOGNITION = (
     count("lstm_layers", 4, "Bidirectional LSTM layers of the encoder."),
     count("lstm_size", 320, "Units of an LSTM layer in each direction."),
     flag("latent_mixer", False, "Put the authors' stack of convolutions between bottleneck and head."),
-    choice("bottleneck", "vq", ("vq", "linear"), "vq quantises; linear is the row 'no bottleneck'."),
+    choice(
+        "bottleneck",
+        "vq",
+        ("vq", "linear", "peer"),
+        "vq quantises; linear is the row 'no bottleneck'; peer is another library's layer, for comparison.",
+    ),
     *BOTTLENECK,
+    *PEER,
     *OPTIMISATION,
     count("chunk_frames", 64, "Frames per chunk; shorter utterances are padded."),
     count("chunks_per_utterance", 1, "Random chunks of each utterance in an epoch."),
@@ -264,5 +296,35 @@ IMAGES = (
     ),
     flag("channels_last", True, "Keep images with the channels innermost, which convolutions are faster with."),
     count("eval_batch_size", 500, "Images per batch of an evaluation.", decides=False),
+    *RUNNING,
+)
+
+# vqbn-train-handwriting: an autoencoder of lines, with the defaults of the authors' ScribbleLens experiment.
+HANDWRITING = (
+    folder("dump", "The folder of packed lines that stage 2 made: <set>/, info.json, alphabet.json."),
+    name("train_set", "train", "The set to train on, a folder of --dump."),
+    name("dev_set", "dev", "The set to evaluate on during training, a folder of --dump."),
+    count("conv_channels", 64, "Channels of the encoder's first convolution; the last ones have 8 times as many."),
+    count("lstm_size", 32, "Units of an LSTM layer in each direction."),
+    count("mixer_size", 64, "Channels of the mixer of neighbouring latents."),
+    count("pixelcnn_channels", 64, "Channels of the decoder."),
+    count("pixelcnn_layers", 7, "Gated layers of the decoder."),
+    *with_defaults(
+        BOTTLENECK,
+        {
+            "vq_codebook_size": 4096,
+            "vq_code_dim": 128,
+            "reestimation_start": 357,
+            "reestimation_until": 9079,
+            "reestimation_every": 178,
+        },
+    ),
+    *with_defaults(
+        OPTIMISATION,
+        {"learning_rate": 2e-3, "max_updates": 26700, "gradient_clip": 10.0, "validate_every": 178},
+    ),
+    count("chunk_columns", 128, "Columns per chunk, a multiple of 4; narrower lines are padded."),
+    count("chunks_per_line", 4, "Random chunks of each line in an epoch."),
+    count("batch_columns", 4096, "Columns per batch of whole lines in an evaluation.", decides=False),
     *RUNNING,
 )
