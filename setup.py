@@ -22,6 +22,7 @@ recipes = [
     "tensorboard>=2.14",
 ]
 mini = ["espeakng-loader>=0.2"]
+images = ["scikit-learn>=1.4", "pillow>=10"]
 align = ["pocketsphinx>=5.0"]
 # desphere reads the discs' audio; desphere-native does the same at many times its speed.
 wsj = ["desphere>=0.1.1", "desphere-native>=0.1.1"]
@@ -31,6 +32,7 @@ peers = ["vector-quantize-pytorch>=1.20"]
 test = [
     *recipes,
     *mini,
+    *images,
     *align,
     *wsj,
     *torchaudio,
@@ -51,6 +53,7 @@ commands = {
     "vqbn-make-mini-speech": "make_mini_speech",
     "vqbn-prepare-speechocean762": "prepare_speechocean762",
     "vqbn-prepare-wsj": "prepare_wsj",
+    "vqbn-prepare-cifar10": "prepare_cifar10",
     "vqbn-import-alignments": "import_alignments",
     "vqbn-align": "align",
     "vqbn-make-features": "make_features",
@@ -76,6 +79,7 @@ setup(
     extras_require={
         "recipes": recipes,
         "mini": mini,
+        "images": images,
         "align": align,
         "wsj": wsj,
         "torchaudio": torchaudio,

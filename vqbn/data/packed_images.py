@@ -1,0 +1,188 @@
+"""Images of one size in one array per set, which training reads through a memory map."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
+
+from vqbn.data.chunks import epoch_order
+from vqbn.errors import InputError
+from vqbn.files import replacing, write_text
+
+ABOUT = "images.json"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where packed images are from.
+
+    Attributes:
+        name: in words, the label of results: "CIFAR-10".
+        partial: whether images are missing, which every result then says.
+        files: file → its hash, a record.
+    """
+
+    name: str
+    partial: bool
+    files: Mapping[str, str]
+
+    def label(self, train_images: int) -> str:
+        """What results on these images are called."""
+        return f"{self.name}{' (partial)' if self.partial else ''}, {train_images:,} training images"
+
+
+def write_packed(folder: str | Path, sets: Mapping[str, np.ndarray], source: Source) -> None:
+    """Write `<set>.npy` for each set, and `images.json`; the folder appears whole or not at all.
+
+    Args:
+        folder: it may hold packed images already, which are replaced.
+        sets: name → uint8 (images, height, width, channels).
+        source: where they are from.
+
+    Raises:
+        InputError: the folder holds something else.
+        OSError: it can't be written, the disk is full; what was there is untouched.
+    """
+    folder = Path(folder)
+    if folder.is_dir():
+        names = {ABOUT, *(f"{name}.npy" for name in read_about(folder)["sets"])} if (folder / ABOUT).exists() else set()
+        others = sorted(path.name for path in folder.iterdir() if path.name not in names)
+        if others:
+            raise InputError(f"{folder}: holds {others[0]!r}, which is no packed image set; write to another folder")
+    with replacing(folder) as temporary:
+        temporary.mkdir()
+        for name, images in sets.items():
+            with (temporary / f"{name}.npy").open("wb") as file:
+                array = np.ascontiguousarray(images)
+                np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+                # By way of a buffer: on a full disk NumPy's own writing raises an error that doesn't say so.
+                file.write(array.data)
+        about = {
+            "source": source.name,
+            "partial": source.partial,
+            "sets": {name: len(images) for name, images in sets.items()},
+            "files": dict(source.files),
+        }
+        write_text(temporary / ABOUT, json.dumps(about, indent=1) + "\n")
+
+
+def read_about(folder: str | Path) -> dict[str, object]:
+    """What `images.json` says.
+
+    Raises:
+        InputError: it is missing or malformed.
+    """
+    path = Path(folder) / ABOUT
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror}; prepare the images first (stage 0)") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}); prepare the images again (stage 0)") from error
+    for key, kind in {"source": str, "partial": bool, "sets": dict, "files": dict}.items():
+        if not isinstance(about, dict) or not isinstance(about.get(key), kind):
+            raise InputError(
+                f"{path}: key {key!r} is missing or no {kind.__name__}; prepare the images again (stage 0)"
+            )
+    return about
+
+
+def data_label(folder: str | Path, train_set: str = "train") -> str:
+    """What results on a folder of packed images are called; says so where images are missing."""
+    about = read_about(folder)
+    return Source(about["source"], about["partial"], {}).label(about["sets"].get(train_set, 0))
+
+
+def read_packed(folder: str | Path, name: str) -> np.ndarray:
+    """A set, mapped into memory: uint8 (images, height, width, channels), read-only.
+
+    Raises:
+        InputError: the set is missing, cut short or not such an array.
+    """
+    path = Path(folder) / f"{name}.npy"
+    sets = read_about(folder)["sets"]
+    if name not in sets:
+        raise InputError(f"{folder}: has no set {name!r}, only {', '.join(sets)}; name one of them, or run stage 0")
+    try:
+        images = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: damaged or missing ({error}); run stage 0 again") from error
+    if images.dtype != np.uint8 or images.ndim != 4 or len(images) != sets[name]:
+        raise InputError(
+            f"{path}: found {images.dtype} {images.shape}, expected {sets[name]} images of uint8; run stage 0 again"
+        )
+    return images
+
+
+def held_out(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Divide `count` items, as a function of the numbers given alone.
+
+    Args:
+        count: how many there are.
+        share: of them that are held out, rounded; above 0, so that there is at least one, and below 1.
+        seed: another one holds out others.
+
+    Returns:
+        The indices that stay and those held out, both rising.
+    """
+    order = np.random.default_rng((seed, count)).permutation(count)
+    cut = min(max(1, round(share * count)), count - 1)
+    return np.sort(order[cut:]), np.sort(order[:cut])
+
+
+def as_batch(images: np.ndarray) -> Tensor:
+    """Images (batch, height, width, channels) as a model takes them: uint8 (batch, channels, height, width).
+
+    The channels stay innermost in memory.
+    """
+    return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)
+
+
+class ImageBatches(IterableDataset):
+    """The endless sequence of training batches, from one update on.
+
+    An epoch is every image once in a shuffled order; the epochs follow each other without a short batch between them.
+    The order is a function of (seed, epoch), so the update number is all the state there is.
+
+    Args:
+        images: uint8 (images, height, width, channels).
+        batch_size: images per update, over all processes.
+        seed: of the order.
+        start: updates already done: the first batch is that of update `start` + 1.
+        rank: this process.
+        world_size: processes; `batch_size` is a multiple of it.
+    """
+
+    def __init__(
+        self, images: np.ndarray, batch_size: int, seed: int = 0, start: int = 0, rank: int = 0, world_size: int = 1
+    ):
+        self.images = images
+        self.batch_size = batch_size
+        self.seed = seed
+        self.start = start
+        self.rank = rank
+        self.world_size = world_size
+
+    def __iter__(self) -> Iterator[Tensor]:
+        worker = get_worker_info()
+        step, offset = (worker.num_workers, worker.id) if worker else (1, 0)
+        update = self.start + 1 + offset
+        while True:
+            yield self.batch(update)
+            update += step
+
+    def batch(self, update: int) -> Tensor:
+        """This process's share of the batch of `update`, counted from 1: uint8 (images, channels, height, width)."""
+        first = (update - 1) * self.batch_size
+        places = np.arange(first + self.rank, first + self.batch_size, self.world_size)
+        epochs, within = np.divmod(places, len(self.images))
+        chosen = np.empty(len(places), dtype=np.int64)
+        for epoch in np.unique(epochs):
+            here = epochs == epoch
+            chosen[here] = epoch_order(self.seed, int(epoch), len(self.images))[within[here]]
+        return as_batch(self.images[chosen])
