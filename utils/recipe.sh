@@ -40,14 +40,38 @@ use_environment() {
 # The seven rows of the paper's tables, in their order.
 all_variants="vanilla bn bn_lr bn_ema bn_reest bn_reest_lr none"
 
-# expand_variants: "all" becomes the seven; an unknown one ends the run.
+# Other libraries' quantisers, in the same place.
+all_peers="vqp_ema simvq fsq rotation cosine"
+
+# variant_config VARIANT: its configuration file.
+variant_config() {
+  if [ -f "conf/train_$1.yaml" ]; then echo "conf/train_$1.yaml"; else echo "conf/peers/$1.yaml"; fi
+}
+
+# expand_variants: in the list, "all" becomes the seven and "peers" the peers; an unknown one ends the run.
 expand_variants() {
-  [ "$variants" != all ] || variants=$all_variants
+  local variant expanded=''
+  for variant in $variants; do
+    case $variant in
+      all) expanded+=" $all_variants" ;;
+      peers) expanded+=" $all_peers" ;;
+      *) expanded+=" $variant" ;;
+    esac
+  done
+  variants=${expanded# }
+  for variant in $variants; do
+    [ -f "$(variant_config "$variant")" ] ||
+      fail "--variants: there is no conf/train_$variant.yaml; the rows of the paper are: all, $all_variants; peers: $all_peers"
+  done
+}
+
+# peers_extra EXTRAS: EXTRAS, and the extra of the other libraries where one of the variants needs it.
+peers_extra() {
   local variant
   for variant in $variants; do
-    [ -f "conf/train_$variant.yaml" ] ||
-      fail "--variants: there is no conf/train_$variant.yaml; the rows of the paper are: all, $all_variants"
+    case $(variant_config "$variant") in conf/peers/*) echo "$1,peers"; return ;; esac
   done
+  echo "$1"
 }
 
 # for_each_run FUNCTION: calls FUNCTION VARIANT SEED for every variant and seed, $nj at a time.

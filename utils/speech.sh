@@ -36,7 +36,7 @@ run_name() { echo "$1${tag:+-$tag}_seed$2"; }
 train_run() {
   local configs=() config run
   run=$expdir/$(run_name "$1" "$2")
-  for config in $train_config "conf/train_$1.yaml"; do configs+=(--config "$config"); done
+  for config in $train_config "$(variant_config "$1")"; do configs+=(--config "$config"); done
   mkdir -p "$run"
   [ -f "$run/command.txt" ] || echo "$invocation" >"$run/command.txt"
   log "training $run; its log is $run/job.log"
@@ -71,7 +71,7 @@ tune_run() { train_run "$1" "$2" && decode_run "$1" "$2" && score_run "$1" "$2";
 # tune_variants: short trainings of each variant with each setting of conf/tune.txt that it has, scored on $dev_set.
 # The settings are read first; a variant with a failed run stops the search, and what was done is kept.
 tune_variants() {
-  local all_chosen=$variants given_options=$train_options settings line setting chosen options variant
+  local all_chosen=$variants more=$train_options settings line setting chosen options variant
   local train_config="$train_config conf/tune.yaml" eval_sets=$dev_set results=$results/tuning expdir=$expdir/tuning tag
   mapfile -t settings < <(grep -v '^ *\(#\|$\)' conf/tune.txt)
   for line in "${settings[@]}"; do
@@ -81,7 +81,7 @@ tune_variants() {
       case ,$chosen, in *,all,* | *",$variant,"*) variants+=" $variant" ;; esac
     done
     [ -n "$variants" ] || continue
-    tag=$setting train_options="$given_options $options"
+    tag=$setting train_options="$more $options"
     for_each_run tune_run
   done
   variants=$all_chosen

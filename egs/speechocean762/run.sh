@@ -22,7 +22,8 @@ stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 
 --data DIR          speechocean762 as OpenSLR 101 ships it, or as Kaldi data directories train/ and dev/ with a
                     lexicon.txt; without it the corpus is downloaded (520 MB)
 --kaldi_exp DIR     a folder with tri3b_ali_*; without it phones are aligned with pocketsphinx
---variants LIST     rows of the paper'"'"'s Table I: none vanilla bn bn_lr bn_ema bn_reest bn_reest_lr, or all
+--variants LIST     rows of the paper'"'"'s Table I: none vanilla bn bn_lr bn_ema bn_reest bn_reest_lr, or all; other
+                    libraries'"'"' quantisers: vqp_ema simvq fsq rotation cosine, or peers
 --seeds LIST        "1 2 3"
 --train_config LIST files read before conf/train_<variant>.yaml; conf/base.yaml is the size for two cores,
                     "conf/base.yaml conf/large.yaml" the authors'"'"' size for a GPU
@@ -56,7 +57,7 @@ case $dev_split in
   *) fail "--dev_split takes true or false, not '$dev_split'" ;;
 esac
 expand_variants
-use_environment recipes
+use_environment "$(peers_extra recipes)"
 
 if begin_stage 0 "data preparation: ${data:-OpenSLR 101} to $datadir/"; then
   if [ -n "$data" ]; then

@@ -68,7 +68,7 @@ esac
 resolve_given expdir datadir dumpdir
 dev_set=${eval_sets%% *} data_sets="$train_set $eval_sets"
 expand_variants
-use_environment "$extras"
+use_environment "$(peers_extra "$extras")"
 
 if begin_stage 0 "data preparation: $data to $datadir/"; then
   if [ "$data" = mini ]; then

@@ -6,12 +6,14 @@ import os
 import shutil
 
 import pytest
+import torch
 import yaml
 
 from vqbn.bin.train import main
 from vqbn.training import checkpoint, recognition
 from vqbn.training.checkpoint import load_recognizer
 from vqbn.training.config import parse_arguments
+from vqbn.training.progress import Progress
 
 TINY = {
     "conv_channels": 4,
@@ -219,3 +221,39 @@ def test_a_run_that_a_results_file_holds_is_not_begun(train, speech_dump, tmp_pa
     assert (train.expdir / "checkpoints/last.ckpt").exists()
     assert train(**given | {"seed": 2}) == 0
     assert "all 4 updates are done already" in (train.expdir / "train.log").read_text()
+
+
+@pytest.mark.parametrize("peer", ["vqp_ema", "fsq"])
+def test_a_peer_trains_scores_and_goes_on_where_it_stopped(train, speech_dump, tmp_path, peer):
+    pytest.importorskip("vector_quantize_pytorch", reason="the extra `peers` is not installed")
+    from vqbn.bin import decode, score
+
+    given = {"bottleneck": "peer", "peer": peer, "peer_dead_threshold": 0.5, "vq_codebook_size": 256}
+    train.expdir = tmp_path / f"{peer}_seed1"
+    assert train(**given, max_updates=8) == 0
+    whole = load_recognizer(train.expdir, "last").model.state_dict()
+    options = ["--expdir", str(train.expdir), "--dump", str(speech_dump)]
+    assert decode.main(options) == 0
+    assert score.main(options) == 0
+    scores = json.loads((train.expdir / "scores.json").read_text())["dev"]
+    assert scores["codebook_size"] == (240 if peer == "fsq" else 256)
+    assert 1 <= scores["perplexity"] <= scores["used_codes"]
+    assert 0 <= scores["pnmi"] <= 1
+    assert curve(train.expdir)[-1]["perplexity"] >= 1
+
+    # Stopped after 4 of 8 updates, and continued.
+    train.expdir = tmp_path / "stopped"
+    original = Progress._save
+
+    def save(self, trainer, evaluated):
+        original(self, trainer, evaluated)
+        raise RuntimeError("stopped")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Progress, "_save", save)
+        with pytest.raises(RuntimeError, match="stopped"):
+            train(**given, max_updates=8)
+    assert load_recognizer(train.expdir, "last").update == 4
+    assert train(**given, max_updates=8) == 0
+    continued = load_recognizer(train.expdir, "last").model.state_dict()
+    assert all(torch.equal(value, continued[name]) for name, value in whole.items() if torch.is_tensor(value))

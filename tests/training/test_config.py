@@ -138,3 +138,29 @@ def test_the_hash_follows_what_decides_the_result():
     for key, value in (("seed", 2), ("learning_rate", 0.1), ("lr_milestones", 9), ("reestimation", "true")):
         assert configuration_hash(parse(f"--{key}", value)) != configuration_hash(config)
         assert first_difference(parse(f"--{key}", value), config) == key
+
+
+def test_keys_that_came_later_leave_the_hashes_of_earlier_runs_as_they_were():
+    config = parse()
+    earlier = {name: value for name, value in config.items() if not name.startswith("peer")}
+    assert first_difference(config, earlier) is None
+    keys = [key for key in KEYS if not key.since_first]
+    assert configuration_hash(config) == configuration_hash(earlier, keys)
+    peer = parse("--bottleneck", "peer", "--peer", "fsq")
+    assert first_difference(peer, earlier | {"bottleneck": "peer"}) == "peer"
+    assert configuration_hash(peer) != configuration_hash(parse("--bottleneck", "peer"))
+
+
+@pytest.mark.parametrize(
+    ("argv", "problem"),
+    [
+        (["--vq_normalization", "batch"], "--vq_normalization: found batch, expected none: a peer's layer"),
+        (["--codebook_learning_rate", "0.01"], "--codebook_learning_rate: found 0.01, expected 0"),
+        (["--reestimation", "true", "--reestimation_start", "5"], "--reestimation: found true, expected false: a peer"),
+        (["--peer", "vqvae"], "--peer: expected one of vqp_ema, simvq"),
+    ],
+)
+def test_a_peer_takes_only_what_its_layer_has(argv, problem):
+    with pytest.raises(InputError) as raised:
+        parse("--bottleneck", "peer", *argv)
+    assert problem in str(raised.value)

@@ -9,14 +9,16 @@ from vqbn.training.config import parse_arguments
 
 EGS = Path(__file__).parents[2] / "egs"
 VARIANTS = ("none", "vanilla", "bn", "bn_lr", "bn_ema", "bn_reest", "bn_reest_lr")
+PEERS = ("vqp_ema", "simvq", "fsq", "rotation", "cosine")
 SIZES = {"wsj": (None, "small", "mini"), "speechocean762": (None, "large", "tune")}
 CASES = [(corpus, size, variant) for corpus, sizes in SIZES.items() for size in sizes for variant in VARIANTS]
 
 
-def load(corpus, size, variant):
-    files = [EGS / corpus / "conf" / f"{name}.yaml" for name in ("base", size, f"train_{variant}") if name]
+def load(corpus, size, variant, *options):
+    last = f"peers/{variant}" if variant in PEERS else f"train_{variant}"
+    files = [EGS / corpus / "conf" / f"{name}.yaml" for name in ("base", size, last) if name]
     argv = [arg for file in files for arg in ("--config", str(file))]
-    return parse_arguments([*argv, "--dump", "dump", "--expdir", "exp"], "vqbn-train", "Train.")
+    return parse_arguments([*argv, *options, "--dump", "dump", "--expdir", "exp"], "vqbn-train", "Train.")
 
 
 @pytest.mark.parametrize(("corpus", "size", "variant"), CASES)
@@ -53,7 +55,17 @@ def test_the_authors_sizes_are_those_of_wsj():
     assert config["max_updates"] == 85 * 1170
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", PEERS)
+@pytest.mark.parametrize("corpus", SIZES)
+def test_a_peer_has_our_encoder_data_and_course_of_training(corpus, variant):
+    config, ours = load(corpus, None, variant), load(corpus, None, "vanilla")
+    assert config["peer"] == variant
+    changed = {key for key in config if config[key] != ours[key]}
+    assert "bottleneck" in changed
+    assert changed <= {"bottleneck", "peer", "peer_dead_threshold", "vq_ema_decay"}
+
+
+@pytest.mark.parametrize("variant", [*VARIANTS, *PEERS])
 def test_the_search_has_at_most_six_settings_of_a_variant_and_each_changes_one_key(variant):
     conf = EGS / "speechocean762/conf"
     lines = [line.split() for line in (conf / "tune.txt").read_text().splitlines() if line and line[0] != "#"]
@@ -62,7 +74,5 @@ def test_the_search_has_at_most_six_settings_of_a_variant_and_each_changes_one_k
     assert 3 <= len(settings) <= 6
     base = load("speechocean762", "tune", variant)
     for name, options in settings.items():
-        files = [conf / f"{part}.yaml" for part in ("base", "tune", f"train_{variant}")]
-        argv = [arg for file in files for arg in ("--config", str(file))]
-        config = parse_arguments([*argv, *options, "--dump", "dump", "--expdir", "exp"], "vqbn-train", "Train.")
+        config = load("speechocean762", "tune", variant, *options)
         assert sum(config[key] != base[key] for key in config) == (name != "default")

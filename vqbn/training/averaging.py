@@ -7,6 +7,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor, nn
 
+from vqbn.models.peers import PeerBottleneck
+
 
 class PolyakAveraging(WeightAveraging):
     """Lightning's weight averaging for a model with a bottleneck.
@@ -51,6 +53,11 @@ class PolyakAveraging(WeightAveraging):
 @torch.no_grad()
 def take_over(copy: nn.Module, bottleneck: nn.Module) -> None:
     """Give an averaged copy of a bottleneck the codebook and its moving averages as they are."""
+    if isinstance(bottleneck, PeerBottleneck):
+        # What a peer keeps beside parameters are codewords, their moving averages and switches.
+        for mine, theirs in zip(copy.layer.buffers(), bottleneck.layer.buffers(), strict=True):
+            mine.copy_(theirs)
+        return
     for name in ("codebook", "ema_counts", "ema_sums"):
         value = getattr(bottleneck, name, None)
         if value is not None:

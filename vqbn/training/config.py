@@ -21,6 +21,13 @@ from vqbn.training.keys import RECOGNITION, Key
 RECORDS = ("git_commit", "lightning_version", "numpy_version", "python_version", "torch_version", "vqbn_version")
 # Where a function takes the keys of an experiment, those of the recogniser are the default.
 KEYS = RECOGNITION
+# What another library's layer does not have, and the value that says so.
+NOT_OF_PEERS = {
+    "vq_num_codebooks": 1,
+    "vq_normalization": "none",
+    "vq_update": "gradient",
+    "codebook_learning_rate": 0,
+}
 
 
 def parse_arguments(argv: Sequence[str], prog: str, description: str, keys: Sequence[Key] = KEYS) -> dict[str, object]:
@@ -206,7 +213,12 @@ def check_together(config: Mapping[str, object], origins: Mapping[str, str]) -> 
                 f"found {size}, expected 0 or at least vq_codebook_size ({config['vq_codebook_size']})",
             )
     elif config["reestimation"]:
-        refuse("reestimation", "found true, expected false: a linear bottleneck has no codebook")
+        reason = "linear bottleneck has no codebook" if config.get("bottleneck") == "linear" else "peer's is its own affair"
+        refuse("reestimation", f"found true, expected false: a {reason}")
+    if config.get("bottleneck") == "peer":
+        for name, value in NOT_OF_PEERS.items():
+            if config[name] != value:
+                refuse(name, f"found {config[name]}, expected {value}: a peer's layer has no such thing")
     milestones = config["lr_milestones"]
     if milestones != sorted(set(milestones)):
         refuse("lr_milestones", f"found {milestones}, expected rising numbers")
@@ -216,7 +228,9 @@ def check_together(config: Mapping[str, object], origins: Mapping[str, str]) -> 
 
 def configuration_hash(config: Mapping[str, object], keys: Sequence[Key] = KEYS) -> str:
     """Twelve hexadecimal digits that stand for everything in a configuration that a result depends on."""
-    return hashlib.sha256(json.dumps(decisive(config, keys), sort_keys=True).encode()).hexdigest()[:12]
+    later = {key.name for key in keys if key.since_first and config[key.name] == key.default}
+    hashed = {name: value for name, value in decisive(config, keys).items() if name not in later}
+    return hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def decisive(config: Mapping[str, object], keys: Sequence[Key] = KEYS) -> dict[str, object]:
@@ -241,7 +255,7 @@ def first_difference(
 ) -> str | None:
     """The first key that a result depends on and in which two configurations differ; None: there is none."""
     for key in keys:
-        if key.decides and config[key.name] != other.get(key.name):
+        if key.decides and config[key.name] != other.get(key.name, key.default if key.since_first else None):
             return key.name
     return None
 
