@@ -85,7 +85,7 @@ def test_a_wrong_line_is_named(file, line, words):
         ("reestimation_start: 50\nreestimation_until: 40", 3, "reestimation_until: found 40, expected at least"),
         ("reestimation_start: 5000\nreestimation_until: 6000", 2, "at most max_updates"),
         ("vq_codebook_size: 64\nvq_reservoir_size: 10", 3, "vq_reservoir_size: found 10"),
-        ("bottleneck: linear", 1, "a linear bottleneck has no codebook"),
+        ("bottleneck: linear", 1, "a linear bottleneck has no codebook of ours"),
         ("vq_code_dim: 10\nvq_num_codebooks: 3", 3, "vq_num_codebooks: found 3, expected a divisor"),
         ("lr_milestones: [5, 3]", 2, "lr_milestones: found .*, expected rising"),
         ("reestimation_start: 3\nreestimation_until: 40\nngpu: 3", None, "batch_size: found 32, expected a multiple"),
@@ -156,7 +156,7 @@ def test_keys_that_came_later_leave_the_hashes_of_earlier_runs_as_they_were():
     [
         (["--vq_normalization", "batch"], "--vq_normalization: found batch, expected none: a peer's layer"),
         (["--codebook_learning_rate", "0.01"], "--codebook_learning_rate: found 0.01, expected 0"),
-        (["--reestimation", "true", "--reestimation_start", "5"], "--reestimation: found true, expected false: a peer"),
+        (["--reestimation", "true", "--reestimation_start", "5"], "--reestimation: found true, expected false: a peer bottleneck"),
         (["--peer", "vqvae"], "--peer: expected one of vqp_ema, simvq"),
     ],
 )

@@ -213,8 +213,8 @@ def check_together(config: Mapping[str, object], origins: Mapping[str, str]) -> 
                 f"found {size}, expected 0 or at least vq_codebook_size ({config['vq_codebook_size']})",
             )
     elif config["reestimation"]:
-        reason = "linear bottleneck has no codebook" if config.get("bottleneck") == "linear" else "peer's is its own affair"
-        refuse("reestimation", f"found true, expected false: a {reason}")
+        kind = config["bottleneck"]
+        refuse("reestimation", f"found true, expected false: a {kind} bottleneck has no codebook of ours")
     if config.get("bottleneck") == "peer":
         for name, value in NOT_OF_PEERS.items():
             if config[name] != value:
