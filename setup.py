@@ -59,6 +59,7 @@ commands = {
     "vqbn-make-features": "make_features",
     "vqbn-split-speakers": "split_speakers",
     "vqbn-train": "train",
+    "vqbn-train-images": "train_images",
     "vqbn-decode": "decode",
     "vqbn-score": "score",
     "vqbn-report": "report",

@@ -7,6 +7,7 @@ import torch
 from vqbn import LinearBottleneck, ReestimationSchedule, VQBottleneck
 from vqbn.data.speech import CHANNELS
 from vqbn.models.deepspeech2 import DeepSpeech2Encoder, speech_convolutions
+from vqbn.models.image_autoencoder import ImageAutoencoder
 from vqbn.models.peers import make_peer
 from vqbn.models.recognizer import Recognizer
 
@@ -30,6 +31,14 @@ def build_recognizer(config: Mapping[str, object], num_tokens: int, height: int)
         )
         bottleneck = build_bottleneck(config, encoder.output_dim)
         return Recognizer(encoder, bottleneck, config["vq_code_dim"], num_tokens, config["latent_mixer"])
+
+
+def build_autoencoder(config: Mapping[str, object]) -> ImageAutoencoder:
+    """An autoencoder of images with fresh weights, the same for the same `seed`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config["seed"])
+        bottleneck = build_bottleneck(config, config["vq_code_dim"], projection=False)
+        return ImageAutoencoder(bottleneck, config["channels"], config["residual_blocks"], config["residual_channels"])
 
 
 def build_bottleneck(config: Mapping[str, object], input_dim: int, projection: bool = True) -> torch.nn.Module:

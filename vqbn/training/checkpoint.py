@@ -4,12 +4,13 @@ import errno
 import io
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
+from torch import nn
 
 from vqbn.data.tokens import Tokens
 from vqbn.errors import InputError
@@ -98,22 +99,40 @@ def load_recognizer(run_dir: str | Path, which: str = "best", averaged: bool = T
         InputError: the checkpoint is missing, damaged, or does not fit the model that it names.
     """
     path = Path(run_dir) / "checkpoints" / f"{which}.ckpt"
-    checkpoint = read_checkpoint(path)
-    about = checkpoint["recognizer"]
+    model, about, averaged = load_model(
+        path,
+        "recognizer",
+        lambda about: build_recognizer(about["config"], len(about["tokens"]), about["height"]),
+        averaged,
+    )
+    return LoadedRecognizer(model, about["config"], Tokens(about["tokens"]), about["update"], averaged, path)
+
+
+def load_model(
+    path: str | Path, kind: str, build: Callable[[Mapping[str, object]], nn.Module], averaged: bool = True
+) -> tuple[nn.Module, dict[str, object], bool]:
+    """The model of a checkpoint.
+
+    Args:
+        path: the checkpoint.
+        kind: of the model, as its `Experiment` names it.
+        build: makes the model from the checkpoint's description, which holds its `config` and `update`.
+        averaged: take the averaged weights, where the run kept them, rather than those of the last update.
+
+    Returns:
+        The model, in evaluation mode on the CPU; its description; whether the weights are the averaged ones.
+
+    Raises:
+        InputError: the checkpoint is missing, damaged, or does not fit the model that it describes.
+    """
+    checkpoint = read_checkpoint(path, kind)
+    about = checkpoint[kind]
     has_average = "current_model_state" in checkpoint
     state = checkpoint["state_dict"] if averaged or not has_average else checkpoint["current_model_state"]
     try:
-        model = build_recognizer(about["config"], len(about["tokens"]), about["height"])
-        load_model_state(model, state)
+        model = build(about)
+        model.load_state_dict({name.removeprefix("model."): value for name, value in state.items()})
     except (RuntimeError, KeyError, ValueError, TypeError) as error:
         first = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: does not fit the model that it describes ({first}); train it again") from error
-    model.eval()
-    return LoadedRecognizer(
-        model, about["config"], Tokens(about["tokens"]), about["update"], averaged and has_average, path
-    )
-
-
-def load_model_state(model: Recognizer, state: Mapping[str, object]) -> None:
-    """Load a Lightning module's state into its `model`, strictly."""
-    model.load_state_dict({name.removeprefix("model."): value for name, value in state.items()})
+    return model.eval(), about, averaged and has_average

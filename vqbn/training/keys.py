@@ -272,6 +272,12 @@ IMAGES = (
     count("channels", 256, "Channels of encoder and decoder."),
     count("residual_blocks", 2, "Residual blocks in the encoder, and in the decoder."),
     count("residual_channels", 256, "Channels between a residual block's two convolutions."),
+    count(
+        "pixels_per_image",
+        0,
+        "Pixels of each image that an update's loss is of, drawn anew each time; 0: all. Scores are always of all.",
+        least=0,
+    ),
     *with_defaults(
         BOTTLENECK,
         {
