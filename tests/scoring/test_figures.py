@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from vqbn.scoring.figures import curve_points, draw_curves, draw_figures, draw_norms, draw_usage
+from vqbn.scoring.figures import curve_points, draw_curves, draw_figures, draw_norms, draw_rates, draw_usage
 from vqbn.scoring.results import Result
 from vqbn.scoring.table import LABELS
 
@@ -87,3 +87,38 @@ def test_changed_runs_are_drawn_only_where_there_is_no_row_of_the_paper(tmp_path
     assert "per" in draw_figures([other], tmp_path, "made")
     figure = draw_curves([other], "dev_per", "PER", "title")
     assert figure.axes[0].lines[0].get_label() == "bn-K512"
+
+
+def sized(name, size, seed, per, pnmi, rate):
+    scores = {"dev": {"per": per, "pnmi": pnmi, "bits_per_second": rate}}
+    return Result(name, name, seed, "d", "c", "k", "h", {"vq_codebook_size": size}, 1, "best", scores)
+
+
+def test_rates_are_a_line_through_the_sizes_of_each_variant():
+    runs = [
+        sized("bn_reest_lr", 2048, 1, 50.0, 0.5, 300.0),
+        sized("bn_reest_lr", 2048, 2, 52.0, 0.7, 320.0),
+        sized("bn_reest_lr-K512", 512, 1, 55.0, 0.4, 200.0),
+        sized("simvq", 2048, 1, 54.0, 0.5, 250.0),
+        # Something else was changed too: it is no point on the line.
+        sized("bn_reest_lr-K512-w2", 512, 1, 99.0, 0.1, 1.0),
+        run("none", 1, []),
+    ]
+    figure = draw_rates(runs, "dev", "title")
+    per, pnmi = figure.axes
+    ours, simvq, none = per.lines
+    np.testing.assert_allclose(ours.get_xydata(), [[200, 55], [310, 51]])
+    np.testing.assert_allclose(simvq.get_xydata(), [[250, 54]])
+    np.testing.assert_allclose(none.get_ydata(), [1, 1])
+    np.testing.assert_allclose(pnmi.lines[0].get_xydata(), [[200, 40], [310, 60]])
+    assert [text.get_text() for text in per.texts] == ["512", "2,048", "2,048"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        LABELS["bn_reest_lr"],
+        LABELS["none"],
+        "SimVQ",
+    ]
+
+
+def test_one_size_of_our_own_rows_is_no_line():
+    assert draw_rates([sized("bn", 2048, 1, 50.0, 0.5, 300.0)], "dev", "title") is None
+    assert draw_rates([sized("fsq", 2048, 1, 50.0, 0.5, 300.0)], "dev", "title") is not None

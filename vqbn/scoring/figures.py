@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from vqbn.files import replacing
 from vqbn.scoring.results import Result
-from vqbn.scoring.table import LABELS, by_name
+from vqbn.scoring.table import LABELS, PEER_LABELS, by_name, sized_variant, spread
 
 # Okabe and Ito's colours, which colour-blind readers tell apart; markers and dashes repeat the distinction.
 STYLES = {
@@ -38,7 +38,7 @@ def draw_figures(results: Sequence[Result], folder: str | Path, data: str, set_n
         set_name: the set whose usage histogram is drawn; the curves are of the runs' development set.
 
     Returns:
-        Name (`per`, `perplexity`, `usage`, `norms`) → file, in this order.
+        Name (`per`, `perplexity`, `usage`, `norms`, `rate`) → file, in this order.
 
     Raises:
         OSError: a file can't be written.
@@ -55,6 +55,7 @@ def draw_figures(results: Sequence[Result], folder: str | Path, data: str, set_n
         ),
         "usage": lambda: draw_usage(shown, set_name, f"Use of the codebook, codes sorted\n{data}: {set_name}"),
         "norms": lambda: draw_norms(shown, f"Norms in training\n{trained}"),
+        "rate": lambda: draw_rates(results, set_name, f"Rate against content\n{data}: {set_name}"),
     }
     files = {}
     for name, draw in drawings.items():
@@ -131,6 +132,40 @@ def draw_usage(results: Sequence[Result], set_name: str, title: str) -> Figure |
     return figure
 
 
+def draw_rates(results: Sequence[Result], set_name: str, title: str) -> Figure | None:
+    """PER and PNMI against bits per second: a line per variant through its codebook sizes, means over seeds.
+
+    Drawn where there are several sizes of a variant, or peers to compare with; no bottleneck is a line across.
+    """
+    points: dict[str, dict[int, list[Result]]] = {}
+    for result in results:
+        if (sized := sized_variant(result)) and "bits_per_second" in result.scores.get(set_name, {}):
+            points.setdefault(sized[0], {}).setdefault(sized[1], []).append(result)
+    if not any(len(sizes) > 1 or variant in PEER_LABELS for variant, sizes in points.items()):
+        return None
+    figure, panels = new_figure(title, columns=2, share=False)
+    order = {variant: place for place, variant in enumerate([*LABELS, *PEER_LABELS])}
+    for position, variant in enumerate(sorted(points, key=lambda variant: (order.get(variant, len(order)), variant))):
+        style = {"markersize": 5, "linewidth": 1.6, **style_of(variant, position)}
+        for axes, (key, scale) in zip(panels, (("per", 1), ("pnmi", 100)), strict=True):
+            line = sorted(
+                (rate.mean, scale * value.mean, size)
+                for size, runs in points[variant].items()
+                if (rate := spread(runs, set_name, "bits_per_second")) and (value := spread(runs, set_name, key))
+            )
+            axes.plot([x for x, _, _ in line], [y for _, y, _ in line], label=label(variant), **style)
+            for x, y, size in line:
+                axes.annotate(f"{size:,}", (x, y), (3, 4), textcoords="offset points", fontsize=7, color=style["color"])
+    unlimited = spread([result for result in results if result.name == "none"], set_name, "per")
+    if unlimited:
+        panels[0].axhline(unlimited.mean, color="black", linestyle="--", linewidth=1.2, label=label("none"))
+    for axes, name in zip(panels, ("phone error rate (%)", "PNMI (%)"), strict=True):
+        axes.set_ylabel(name)
+        axes.set_xlabel("bits per second")
+    add_legend(figure)
+    return figure
+
+
 def plot_curves(axes: Axes, results: Iterable[Result], key: str) -> None:
     """Lines and bands of one key, with a legend label each."""
     for position, (name, runs) in enumerate(by_name(results).items()):
@@ -158,11 +193,11 @@ def curve_points(runs: Iterable[Result], key: str) -> dict[int, list[float]]:
     return points
 
 
-def new_figure(title: str, columns: int = 1) -> tuple[Figure, Axes]:
-    """A figure with a grid and without a box around it."""
+def new_figure(title: str, columns: int = 1, share: bool = True) -> tuple[Figure, Axes]:
+    """A figure with a grid and without a box around it; its panels share their scale or not."""
     # Without pyplot: it needs no display and leaves no global state behind.
     figure = Figure(figsize=(7.5 if columns == 1 else 11, 5.2), layout="constrained")
-    axes = figure.subplots(1, columns, sharey=True)
+    axes = figure.subplots(1, columns, sharey=share)
     figure.suptitle(title, fontsize=11)
     for one in np.atleast_1d(axes):
         one.grid(alpha=0.3)
@@ -182,7 +217,7 @@ def logarithmic(axes: Axes) -> None:
 def add_legend(figure: Figure) -> None:
     """One legend for all panels, under them, in the order of the paper's rows."""
     entries = {text: line for axes in figure.axes for line, text in zip(*axes.get_legend_handles_labels(), strict=True)}
-    order = [text for text in LABELS.values() if text in entries]
+    order = [text for text in [*LABELS.values(), *PEER_LABELS.values()] if text in entries]
     order += [text for text in entries if text not in order]
     columns = 2 if len(figure.axes) == 1 else 3
     figure.legend([entries[text] for text in order], order, loc="outside lower center", ncols=columns, fontsize=9)
@@ -195,4 +230,4 @@ def style_of(name: str, position: int) -> dict:
 
 def label(name: str) -> str:
     """What the legend calls a run."""
-    return LABELS.get(name, name)
+    return LABELS.get(name) or PEER_LABELS.get(name, name)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vqbn.scoring.bootstrap import Difference, per_difference
+from vqbn.scoring.comparison import agreement, differences, peer_differences
 from vqbn.scoring.results import Result
-from vqbn.scoring.table import LABELS, TABLE_I, by_name, markdown_table, shown, spread
-from vqbn.scoring.tuning import tuning_table
+from vqbn.scoring.table import LABELS, PEER_LABELS, TABLE_I, by_name, markdown_table, shown, spread
+from vqbn.scoring.tuning import changed_keys, tuning_table
 
 SCORE_COLUMNS = (
     "PER %",
@@ -28,6 +28,7 @@ CAPTIONS = {
     "perplexity": "Perplexity of the codebook against updates.",
     "usage": "How often each code occurs, the most frequent first; a line ends at the last code used.",
     "norms": "Mean norms of codewords and encoder outputs over training (section III-A).",
+    "rate": "Rate against content: phone error rate and PNMI against the codes' bits per second, K beside each point.",
 }
 
 INTRODUCTION = """\
@@ -81,16 +82,23 @@ def section(
     """The paragraphs about one corpus and alignment."""
     groups = by_name(results)
     parts = [f"## {heading}\n", f"Set: `{set_name}`.\n", table_i(groups, set_name)]
-    others = {name: runs for name, runs in groups.items() if name not in LABELS}
-    if others:
-        rows = [[f"`{name}`", data_of(runs), *score_cells(runs, set_name)] for name, runs in others.items()]
-        header = ["configuration", "data", "seeds", *SCORE_COLUMNS]
-        parts += ["### Other configurations\n", markdown_table(header, rows, left=3)]
+    if order := agreement(groups, set_name):
+        parts.append(order)
+    if peers := {name: runs for name, runs in groups.items() if name in PEER_LABELS}:
+        rows = [[PEER_LABELS[name], f"`{name}`", *score_cells(runs, set_name)] for name, runs in peers.items()]
+        parts += [
+            "### Other libraries' quantisers\n",
+            markdown_table(["layer", "variant", "seeds", *SCORE_COLUMNS], rows, left=3),
+        ]
+    if others := {name: runs for name, runs in groups.items() if name not in LABELS and name not in PEER_LABELS}:
+        parts += ["### Other configurations\n", ablations(groups, others, set_name)]
     more = dict.fromkeys(name for result in results for name in result.scores if name != set_name)
     for other in more:
         parts += [f"### The same on `{other}`\n", table_i(groups, other)]
     if comparison := differences(groups, set_name):
         parts += ["### Differences from no bottleneck\n", comparison]
+    if comparison := peer_differences(groups, set_name):
+        parts += ["### Differences from other libraries' quantisers\n", comparison]
     if figures:
         parts.append("### Figures\n")
         parts += [
@@ -100,6 +108,17 @@ def section(
     if results:
         parts += ["### Every run\n", every_run(groups, set_name)]
     return parts
+
+
+def ablations(groups: Mapping[str, Sequence[Result]], others: Mapping[str, Sequence[Result]], set_name: str) -> str:
+    """One line for each run that is no row of the paper, with what it changes in its variant."""
+    rows = []
+    for name, runs in others.items():
+        base = groups.get(runs[0].variant)
+        changed = changed_keys(runs[0], base[0]) if base and runs[0].variant != name else {}
+        cells = ", ".join(f"{key} {value}" for key, value in changed.items()) or "–"
+        rows.append([f"`{name}`", cells, data_of(runs), *score_cells(runs, set_name)])
+    return markdown_table(["configuration", "changed", "data", "seeds", *SCORE_COLUMNS], rows, left=4)
 
 
 def search(results: Sequence[Result]) -> str:
@@ -164,50 +183,6 @@ def score_cells(runs: Sequence[Result], set_name: str) -> list[str]:
 def data_of(runs: Sequence[Result]) -> str:
     """What the runs were trained and scored on."""
     return "; ".join(dict.fromkeys(run.data for run in runs)) or "–"
-
-
-def differences(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:
-    """Each other row's PER less that of no bottleneck, with its interval; empty without anything to compare."""
-    rows = []
-    baseline = speaker_counts(groups.get("none", ()), set_name)
-    for name, runs in groups.items():
-        counts = speaker_counts(runs, set_name)
-        if name == "none" or not counts or not baseline:
-            continue
-        try:
-            difference = per_difference(counts, baseline)
-        except ValueError as error:
-            rows.append([LABELS.get(name, name), f"`{name}`", "–", "–", "–", f"not comparable: {error}"])
-            continue
-        rows.append([LABELS.get(name, name), f"`{name}`", *difference_cells(difference, counts, baseline)])
-    if not rows:
-        return ""
-    header = ["model", "variant", "PER less that of `none`", "95 % interval", "seeds", "reading"]
-    note = (
-        "Percentage points; a paired bootstrap (10,000 replicates) over speakers and, where there are several, seeds. "
-        "With one seed the interval knows nothing of how much training itself varies, with few too little.\n\n"
-    )
-    return note + markdown_table(header, rows, left=2)
-
-
-def difference_cells(difference: Difference, counts: Mapping, baseline: Mapping) -> list[str]:
-    """The cells of one comparison."""
-    reading = "no clear difference"
-    if difference.low > 0:
-        reading = "worse"
-    elif difference.high < 0:
-        reading = "better"
-    seeds = f"{len(counts)} and {len(baseline)}" + (", paired" if difference.paired_seeds else "")
-    return [f"{difference.mean:+.2f}", f"{difference.low:+.2f} to {difference.high:+.2f}", seeds, reading]
-
-
-def speaker_counts(runs: Sequence[Result], set_name: str) -> dict[int, dict[str, tuple[int, int]]]:
-    """Seed → speaker → edits and reference length, silence counting as a token."""
-    return {
-        run.seed: {s: (c["edits"], c["reference_length"]) for s, c in run.speakers[set_name].items()}
-        for run in runs
-        if run.speakers.get(set_name)
-    }
 
 
 def every_run(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:

@@ -28,6 +28,15 @@ TABLE_I = (
 
 LABELS = {row.variant: row.label for row in TABLE_I}
 
+# Other libraries' quantisers (conf/peers/).
+PEER_LABELS = {
+    "vqp_ema": "EMA, k-means start, dead codes replaced",
+    "rotation": "the same with the rotation trick",
+    "cosine": "the same with cosine codes",
+    "simvq": "SimVQ",
+    "fsq": "FSQ",
+}
+
 
 class Spread(NamedTuple):
     """A mean over seeds, with the sample standard deviation (NaN for one seed) and the number of seeds."""
@@ -47,12 +56,21 @@ def spread(results: Iterable[Result], set_name: str, key: str) -> Spread | None:
 
 
 def by_name(results: Iterable[Result]) -> dict[str, list[Result]]:
-    """Runs grouped by name: first those of the paper's rows in its order, then the others by name; sorted by seed."""
-    order = {row.variant: i for i, row in enumerate(TABLE_I)}
+    """Runs grouped by name, sorted by seed: the paper's rows in its order, the peers, then the others by name."""
+    order = {name: i for i, name in enumerate([*LABELS, *PEER_LABELS])}
     groups: dict[str, list[Result]] = {}
     for result in sorted(results, key=lambda r: (order.get(r.name, len(order)), r.name, r.seed)):
         groups.setdefault(result.name, []).append(result)
     return groups
+
+
+def sized_variant(result: Result) -> tuple[str, int] | None:
+    """The variant and K of a run that changes nothing but K (`bn`, `bn-K512`); None for other runs."""
+    name, _, change = result.name.partition("-")
+    size = result.config.get("vq_codebook_size")
+    if size is None or change not in ("", f"K{size}") or result.config.get("bottleneck") == "linear":
+        return None
+    return name, size
 
 
 def shown(value: Spread | None, digits: int = 1, scale: float = 1) -> str:
