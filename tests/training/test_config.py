@@ -140,6 +140,18 @@ def test_the_hash_follows_what_decides_the_result():
         assert first_difference(parse(f"--{key}", value), config) == key
 
 
+def test_keys_that_have_no_effect_leave_the_hash_as_it_is():
+    plain = {key.name: key.default for key in KEYS}
+    linear, clustered = plain | {"bottleneck": "linear"}, plain | {"reestimation": True}
+    start = {"reestimation_start": 7}
+    assert configuration_hash(linear | start | {"vq_codebook_size": 5}) == configuration_hash(linear)
+    assert configuration_hash(plain | start) == configuration_hash(plain)
+    assert configuration_hash(clustered | start) != configuration_hash(clustered)
+    assert first_difference(plain | start, plain) is None
+    assert first_difference(clustered | start, clustered) == "reestimation_start"
+    assert configuration_hash(linear | {"vq_code_dim": 5}) != configuration_hash(linear)
+
+
 def test_keys_that_came_later_leave_the_hashes_of_earlier_runs_as_they_were():
     config = parse()
     earlier = {name: value for name, value in config.items() if not name.startswith("peer")}

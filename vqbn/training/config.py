@@ -235,7 +235,7 @@ def configuration_hash(config: Mapping[str, object], keys: Sequence[Key] = KEYS)
 
 def decisive(config: Mapping[str, object], keys: Sequence[Key] = KEYS) -> dict[str, object]:
     """The part of a configuration that a result depends on."""
-    return {key.name: config[key.name] for key in keys if key.decides}
+    return {key.name: config[key.name] for key in keys if key.matters(config)}
 
 
 def recorded_config(path: str | Path, keys: Sequence[Key] = KEYS) -> tuple[dict[str, object], str]:
@@ -255,7 +255,7 @@ def first_difference(
 ) -> str | None:
     """The first key that a result depends on and in which two configurations differ; None: there is none."""
     for key in keys:
-        if key.decides and config[key.name] != other.get(key.name, key.default if key.since_first else None):
+        if key.matters(config) and config[key.name] != other.get(key.name, key.default if key.since_first else None):
             return key.name
     return None
 

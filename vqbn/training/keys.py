@@ -38,6 +38,7 @@ class Key:
         decides: the run's result depends on it: part of the hash, and fixed once a run has begun.
         path: it names a file or folder, which the run's own config.yaml gives as an absolute path.
         since_first: the first results were hashed without it, so it enters the hash only where it is not its default.
+        only_with: pairs of another key's name and values, without one of which no result depends on this key.
     """
 
     name: str
@@ -50,6 +51,11 @@ class Key:
     decides: bool = True
     path: bool = False
     since_first: bool = False
+    only_with: tuple[tuple[str, tuple[object, ...]], ...] = ()
+
+    def matters(self, config: Mapping[str, object]) -> bool:
+        """Whether the result of a run with this configuration depends on the key."""
+        return self.decides and all(config.get(name, values[0]) in values for name, values in self.only_with)
 
     def parse(self, value: object) -> object:
         """The value of a scalar's or a list's text.
@@ -127,43 +133,62 @@ def with_defaults(keys: Sequence[Key], defaults: Mapping[str, object]) -> tuple[
     return tuple(replace(key, default=defaults.get(key.name, key.default)) for key in keys)
 
 
-# The quantiser and its clustering.
+def only_with(name: str, values: tuple[object, ...], *keys: Key) -> tuple[Key, ...]:
+    """The same keys, which matter only where the key `name` has one of `values`."""
+    return tuple(replace(key, only_with=(*key.only_with, (name, values))) for key in keys)
+
+
+# The quantiser and its clustering. Experiments without the key `bottleneck` always have one.
 BOTTLENECK = (
-    count("vq_codebook_size", 2048, "Codewords in each codebook.", least=2),
     count("vq_code_dim", 64, "Dimensions of the bottleneck's output, over all codebooks."),
-    count("vq_num_codebooks", 1, "Codebooks, each on its share of vq_code_dim."),
-    choice("vq_normalization", "none", ("none", "batch"), "Batch normalisation in front of the quantiser."),
-    choice("vq_update", "gradient", ("gradient", "ema"), "How codewords learn: by the loss, or as moving averages."),
-    share("vq_ema_decay", 0.99, "Gamma of the moving averages (equation 4)."),
-    not_negative("vq_commitment", 0.25, "Weight of the commitment term (gamma of equation 2)."),
-    not_negative("vq_codebook_weight", 1.0, "Weight of the codebook term of equation 2."),
-    Key(
-        "vq_codebook_init",
-        "xavier",
-        scale,
-        "xavier, uniform or a scale above 0",
-        "How codewords begin: a distribution, or its scale.",
-        lambda value: isinstance(value, str) or value > 0,
-    ),
-    not_negative("vq_loss_weight", 1.0, "Weight of the bottleneck's loss beside the task's."),
-    count("vq_reservoir_size", 0, "Vectors kept for the clustering; 0: max(20,480, 20 per codeword).", least=0),
-    choice(
-        "vq_seeding",
-        "k-means||",
-        ("k-means||", "k-means++", "random"),
-        "How the clustering chooses its first centroids.",
-    ),
-    flag("reestimation", False, "Cluster the encoder's outputs anew into the codebook, on the schedule below."),
-    count("reestimation_start", 2341, "The update that the first clustering takes effect for; none quantises before."),
-    count("reestimation_until", 5851, "The last update that a clustering may take effect for."),
-    count("reestimation_every", 1170, "Updates between clusterings."),
-    Key(
-        "reestimation_growth",
-        1.0,
-        number,
-        "a number of at least 1",
-        "The factor by which the gap between clusterings grows.",
-        lambda value: value >= 1,
+    *only_with(
+        "bottleneck",
+        ("vq", "peer"),
+        count("vq_codebook_size", 2048, "Codewords in each codebook.", least=2),
+        count("vq_num_codebooks", 1, "Codebooks, each on its share of vq_code_dim."),
+        choice("vq_normalization", "none", ("none", "batch"), "Batch normalisation in front of the quantiser."),
+        choice(
+            "vq_update", "gradient", ("gradient", "ema"), "How codewords learn: by the loss, or as moving averages."
+        ),
+        share("vq_ema_decay", 0.99, "Gamma of the moving averages (equation 4)."),
+        not_negative("vq_commitment", 0.25, "Weight of the commitment term (gamma of equation 2)."),
+        not_negative("vq_codebook_weight", 1.0, "Weight of the codebook term of equation 2."),
+        Key(
+            "vq_codebook_init",
+            "xavier",
+            scale,
+            "xavier, uniform or a scale above 0",
+            "How codewords begin: a distribution, or its scale.",
+            lambda value: isinstance(value, str) or value > 0,
+        ),
+        not_negative("vq_loss_weight", 1.0, "Weight of the bottleneck's loss beside the task's."),
+        flag("reestimation", False, "Cluster the encoder's outputs anew into the codebook, on the schedule below."),
+        *only_with(
+            "reestimation",
+            (True,),
+            count("vq_reservoir_size", 0, "Vectors kept for the clustering; 0: max(20,480, 20 per codeword).", least=0),
+            choice(
+                "vq_seeding",
+                "k-means||",
+                ("k-means||", "k-means++", "random"),
+                "How the clustering chooses its first centroids.",
+            ),
+            count(
+                "reestimation_start",
+                2341,
+                "The update that the first clustering takes effect for; none quantises before.",
+            ),
+            count("reestimation_until", 5851, "The last update that a clustering may take effect for."),
+            count("reestimation_every", 1170, "Updates between clusterings."),
+            Key(
+                "reestimation_growth",
+                1.0,
+                number,
+                "a number of at least 1",
+                "The factor by which the gap between clusterings grows.",
+                lambda value: value >= 1,
+            ),
+        ),
     ),
 )
 
@@ -195,7 +220,11 @@ PEER = (
 OPTIMISATION = (
     count("seed", 1, "Of the weights, the order of the data and the clustering.", least=0),
     positive("learning_rate", 1e-3, "Adam's step size."),
-    not_negative("codebook_learning_rate", 0.0, "Adam's step size for the codebook; 0: learning_rate."),
+    *only_with(
+        "bottleneck",
+        ("vq", "peer"),
+        not_negative("codebook_learning_rate", 0.0, "Adam's step size for the codebook; 0: learning_rate."),
+    ),
     count("max_updates", 99450, "Optimiser updates in all."),
     count("batch_size", 32, "Items per update, over all processes."),
     count("lr_milestones", [], "After each of these updates both step sizes are multiplied by lr_gamma.", many=True),
