@@ -53,6 +53,7 @@ commands = {
     "vqbn-make-mini-speech": "make_mini_speech",
     "vqbn-prepare-speechocean762": "prepare_speechocean762",
     "vqbn-prepare-wsj": "prepare_wsj",
+    "vqbn-prepare-kaldi": "prepare_kaldi",
     "vqbn-prepare-cifar10": "prepare_cifar10",
     "vqbn-make-mini-handwriting": "make_mini_handwriting",
     "vqbn-prepare-scribblelens": "prepare_scribblelens",
@@ -66,10 +67,15 @@ commands = {
     "vqbn-split-speakers": "split_speakers",
     "vqbn-train": "train",
     "vqbn-train-images": "train_images",
+    "vqbn-encode": "encode",
     "vqbn-decode": "decode",
+    "vqbn-reconstruct": "reconstruct",
     "vqbn-score": "score",
+    "vqbn-score-images": "score_images",
     "vqbn-report": "report",
+    "vqbn-report-images": "report_images",
     "vqbn-tune": "tune",
+    "vqbn-scale-study": "scale_study",
 }
 
 setup(

@@ -1,4 +1,4 @@
-"""vqbn-decode (stage 4): phones and code indices of whole utterances."""
+"""vqbn-decode (stage 4): phones and code indices of whole utterances; or the images of a file of codes."""
 
 import argparse
 import logging
@@ -17,7 +17,9 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         "vqbn-decode",
         description="Recognise the whole utterances of a set greedily, without a language model. Writes hyp.trn, "
-        "ref.trn (the alignment's segments), the code of each latent (codes.ark, codes.scp) and decode.json.",
+        "ref.trn (the alignment's segments), the code of each latent (codes.ark, codes.scp) and decode.json. "
+        "Given a file of image codes instead, as in 'vqbn-decode codes.npz images/', it makes the images; "
+        "'vqbn-decode codes.npz --help' says more.",
         allow_abbrev=False,
     )
     options.add_argument("--expdir", required=True, help="the run's folder, such as exp/bn_reest_lr_seed1")
@@ -52,7 +54,11 @@ def positive(text: str) -> int:
 
 @command("vqbn-decode")
 def main(argv: list[str]) -> None:
-    """Load the model and the set, decode, write the folder."""
+    """Load the model and the set, decode, write the folder; or hand over to the images' decoding."""
+    if argv and argv[0].endswith(".npz"):
+        from vqbn.bin.decode_images import decode_codes
+
+        return decode_codes(argv)
     args = parser().parse_args(argv)
     # Imported here: --help and a wrong option need not wait for torch and Lightning.
     import torch

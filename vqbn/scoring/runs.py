@@ -48,7 +48,13 @@ def write_scores(expdir: str | Path, evaluations: Mapping[str, Evaluation], comm
 
 
 def collect_run(
-    expdir: str | Path, data: str, config: Mapping[str, object], config_hash: str, commit: str, command: str = ""
+    expdir: str | Path,
+    data: str,
+    config: Mapping[str, object],
+    config_hash: str,
+    commit: str,
+    command: str = "",
+    about_decoding: Mapping[str, type] = ABOUT,
 ) -> Result:
     """Everything about a scored run that its results file keeps.
 
@@ -61,6 +67,7 @@ def collect_run(
         config_hash: their hash.
         commit: the git commit of the code that trained it.
         command: the command line that trained it; empty: what scoring was told, else the one that repeats it.
+        about_decoding: the keys of each set's decode.json, `update` and `checkpoint` among them, and their types.
 
     Raises:
         InputError: the folder's name is not a run's, its seed is another than the configuration's, or a file is
@@ -80,7 +87,7 @@ def collect_run(
     kept, speakers, usage, about = {}, {}, {}, {}
     for set_name in scores:
         folder = output_folder(expdir, set_name)
-        decoding = read_record(folder / "decode.json", ABOUT, "decode the set again (stage 4)")
+        decoding = read_record(folder / "decode.json", about_decoding, "decode the set again (stage 4)")
         about = about or decoding
         if decoding["update"] != about["update"]:
             logger.warning(

@@ -15,8 +15,9 @@ from torch import nn
 from vqbn.data.tokens import Tokens
 from vqbn.errors import InputError
 from vqbn.files import replacing
+from vqbn.models.image_autoencoder import ImageAutoencoder
 from vqbn.models.recognizer import Recognizer
-from vqbn.training.build import build_recognizer
+from vqbn.training.build import build_autoencoder, build_recognizer
 
 
 class WholeFileIO(TorchCheckpointIO):
@@ -106,6 +107,46 @@ def load_recognizer(run_dir: str | Path, which: str = "best", averaged: bool = T
         averaged,
     )
     return LoadedRecognizer(model, about["config"], Tokens(about["tokens"]), about["update"], averaged, path)
+
+
+@dataclass
+class LoadedAutoencoder:
+    """A trained autoencoder of images and what it was trained as.
+
+    Attributes:
+        model: in evaluation mode, on the CPU.
+        config: every key of its configuration.
+        height: of the images that it was trained on.
+        width: of them.
+        update: optimiser updates it has seen.
+        averaged: whether the weights are the averaged ones.
+        path: the checkpoint.
+    """
+
+    model: ImageAutoencoder
+    config: dict[str, object]
+    height: int
+    width: int
+    update: int
+    averaged: bool
+    path: Path
+
+
+def load_autoencoder(path: str | Path, averaged: bool = True) -> LoadedAutoencoder:
+    """The autoencoder of a checkpoint of `vqbn-train-images`.
+
+    Args:
+        path: the file.
+        averaged: the averaged weights, where the run kept them, rather than those of the last update.
+
+    Raises:
+        InputError: the checkpoint is missing, damaged, or does not fit the model that it names.
+    """
+    path = Path(path)
+    model, about, averaged = load_model(
+        path, "image_autoencoder", lambda about: build_autoencoder(about["config"]), averaged
+    )
+    return LoadedAutoencoder(model, about["config"], about["height"], about["width"], about["update"], averaged, path)
 
 
 def load_model(

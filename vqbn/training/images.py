@@ -27,15 +27,20 @@ class ImageTraining(BottleneckTraining):
 
     Args:
         config: as `parse_arguments` gives it.
+        size: height and width of the images, which the checkpoint remembers.
     """
 
     kind = "image_autoencoder"
     losses = ("loss", "bpd", "vq")
 
-    def __init__(self, config: Mapping[str, object]):
+    def __init__(self, config: Mapping[str, object], size: tuple[int, int]):
         super().__init__(config, build_autoencoder(config))
+        self.size = size
         if config["channels_last"]:
             self.model.to(memory_format=torch.channels_last)
+
+    def describe(self) -> dict[str, object]:
+        return {"height": self.size[0], "width": self.size[1]}
 
     def training_step(self, images: Tensor, batch_idx: int) -> dict[str, Tensor]:
         positions = None
@@ -90,7 +95,7 @@ def prepare(config: Mapping[str, object]) -> Prepared:
                 f"{SUBSAMPLING}"
             )
     evaluate = partial(evaluate_images, images=dev, batch_size=config["eval_batch_size"])
-    return Prepared(ImageTraining(config), ImageData(train, config), evaluate, f"{len(train)} images")
+    return Prepared(ImageTraining(config, train.shape[1:3]), ImageData(train, config), evaluate, f"{len(train)} images")
 
 
 def summary(point: Mapping[str, object]) -> str:

@@ -1,0 +1,50 @@
+"""The images of a file of codes: what vqbn-decode does with an .npz file."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from vqbn.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = argparse.ArgumentParser(
+        "vqbn-decode",
+        description="Make images of the codes in an .npz file of vqbn-encode or vqbn-reconstruct.",
+        allow_abbrev=False,
+    )
+    options.add_argument("codes", help="the file of codes, such as codes.npz")
+    options.add_argument("images", help="the folder to write PNG images into; images of the same names are replaced")
+    options.add_argument(
+        "--checkpoint", help="the model's .ckpt file (default: the one that made the codes, where it was then)"
+    )
+    options.add_argument(
+        "--mode", action="store_true", help="the most likely level of each value, rather than the mean of all"
+    )
+    return options
+
+
+def decode_codes(argv: list[str]) -> None:
+    """Read codes and model, check that they belong together, write images."""
+    args = parser().parse_args(argv)
+    from vqbn.data.image_codes import fingerprint, read_codes
+    from vqbn.data.image_folder import write_folder
+    from vqbn.scoring.image_pictures import decode_images
+    from vqbn.training.checkpoint import load_autoencoder
+
+    codes = read_codes(args.codes)
+    path = Path(args.checkpoint or codes.checkpoint)
+    if not path.exists():
+        raise InputError(f"{path}: no such checkpoint; --checkpoint names the model that made {args.codes}")
+    found = [load_autoencoder(path, averaged) for averaged in (True, False)]
+    fitting = [loaded for loaded in found if fingerprint(loaded.model) == codes.fingerprint]
+    if not fitting:
+        raise InputError(
+            f"{path}: not the model that made {args.codes}: its weights' fingerprint is {fingerprint(found[0].model)}, "
+            f"expected {codes.fingerprint}; --checkpoint names the one that did"
+        )
+    write_folder(args.images, codes.names, decode_images(fitting[0].model, codes.indices, args.mode))
+    logger.info("%s: %d images", args.images, len(codes.names))
