@@ -21,13 +21,13 @@ while [ $# -gt 0 ]; do
     *) option_error "unexpected argument '$1'" ;;
   esac
   option_name=${option_name#--}
-  case " $options " in
+  case " ${options//$'\n'/ } " in
     *" $option_name "*) printf -v "$option_name" %s "$option_value"; given_options+=" $option_name" ;;
     *) option_error "unknown option --$option_name" ;;
   esac
 done
 
 for option_name in stage stop_stage nj ngpu; do
-  case " $options " in *" $option_name "*) ;; *) continue ;; esac
+  case " ${options//$'\n'/ } " in *" $option_name "*) ;; *) continue ;; esac
   [[ ${!option_name} =~ ^[0-9]+$ ]] || option_error "--$option_name takes a whole number, not '${!option_name}'"
 done

@@ -7,12 +7,22 @@ set_options() {
   for set in $data_sets; do printf -- '--set\n%s\n' "$datadir/$set"; done
 }
 
-# import_alignments [ALIGNER_OPTION ...]: stage 1, from Kaldi's folder, else with an aligner that pip installs.
+# import_alignments [ALIGNER_OPTION ...]: stage 1, from Kaldi's folder, or made with Kaldi, else with an aligner that
+# pip installs.
 import_alignments() {
-  local sets
+  local sets folders=() missing=$data_sets
   mapfile -t sets < <(set_options)
-  if [ -n "$kaldi_exp" ]; then
-    vqbn-import-alignments --kaldi_exp "$kaldi_exp" "${sets[@]}" --max_bad "$max_bad"
+  if [ -n "$kaldi_exp$kaldi_root" ]; then
+    if [ -n "$kaldi_exp" ]; then
+      folders=(--kaldi_exp "$kaldi_exp")
+      [ -z "$kaldi_root" ] || missing=$(vqbn-import-alignments --list_missing "${folders[@]}" "${sets[@]}")
+    fi
+    if [ -n "$kaldi_root" ] && [ -n "$missing" ]; then
+      local/train_tri3b.sh --kaldi_root "$kaldi_root" ${kaldi_exp:+--kaldi_exp "$kaldi_exp"} --datadir "$datadir" \
+        --sets "$missing" --nj "$nj"
+      folders+=(--kaldi_exp "$datadir/kaldi/exp")
+    fi
+    vqbn-import-alignments "${folders[@]}" "${sets[@]}" --max_bad "$max_bad"
     echo kaldi >"$datadir/alignment_source"
   else
     log "no --kaldi_exp: aligning phones with pocketsphinx (the paper uses Kaldi's tri3b; results are labelled so)"

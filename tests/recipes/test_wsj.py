@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,8 @@ def lab(wsj_tree, sphere_files, tiny_kaldi, tmp_path_factory) -> Path:
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
     """Call the recipe from a folder."""
-    environment = dict(os.environ, OMP_NUM_THREADS="1")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = dict(os.environ, OMP_NUM_THREADS="1", PATH=path)
     return subprocess.run(
         [str(TOP / "egs/wsj/run.sh"), *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
     )

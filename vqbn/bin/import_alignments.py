@@ -30,8 +30,10 @@ def parser() -> argparse.ArgumentParser:
     source = options.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--kaldi_exp",
+        action="append",
+        metavar="DIR",
         help="a folder with Kaldi's alignment directories, one of them, or a model's folder such as exp/tri3b; which "
-        "one covers a set is found out",
+        "one covers a set is found out; may be given several times",
     )
     source.add_argument("--ctm", help="a CTM with lines 'utterance channel start duration phone', times in seconds")
     options.add_argument(
@@ -47,6 +49,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="PATTERNS",
         help="which folders in --kaldi_exp are alignment directories, patterns separated by blanks (default: "
         f"{PATTERNS[0]}, and if there are none, {PATTERNS[1]})",
+    )
+    options.add_argument(
+        "--list_missing", action="store_true", help="write nothing; print the names of the sets without any alignment"
     )
     options.add_argument("--phones", help="Kaldi's phones.txt, where the alignment directories have none")
     options.add_argument(
@@ -66,7 +71,8 @@ def main(argv: list[str]) -> None:
     if args.ctm:
         sources = {args.ctm: from_ctm(Path(args.ctm))}
     else:
-        folders = find_ali_dirs(Path(args.kaldi_exp), [args.ali_dirs] if args.ali_dirs else PATTERNS)
+        patterns = [args.ali_dirs] if args.ali_dirs else PATTERNS
+        folders = [folder for given in args.kaldi_exp for folder in find_ali_dirs(Path(given), patterns)]
         wanted = {form for data in sets for utterance in data.utterances.values() for form in spellings(utterance)}
         sources = {
             str(folder): from_kaldi(read_phone_alignments(folder, wanted, broken, args.phones)) for folder in folders
@@ -79,6 +85,9 @@ def main(argv: list[str]) -> None:
         for data in sets
     ]
     bare = [data for data, (chosen, _), bad in zip(sets, choices, reasons, strict=True) if not chosen and not bad]
+    if args.list_missing:
+        print(" ".join(data.path.resolve().name for data in bare))
+        return
     if bare:
         names = ", ".join(str(data.path) for data in bare)
         if len(bare) == len(sets) or args.ctm:
@@ -87,7 +96,7 @@ def main(argv: list[str]) -> None:
                 "this corpus?"
             )
         print("\n".join(["# These sets have no alignments; to make them:", *align_commands(bare, folders)]))
-        raise InputError(f"{names}: {args.kaldi_exp} has no alignments of it; the commands above make them")
+        raise InputError(f"{names}: {', '.join(args.kaldi_exp)} has no alignments of it; the commands above make them")
     for data, (chosen, _), bad in zip(sets, choices, reasons, strict=True):
         defects = Defects("utterances", args.max_bad)
         for utterance in data.utterances:
