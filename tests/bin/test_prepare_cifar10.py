@@ -31,6 +31,9 @@ def test_partial_real_images_are_divided_and_say_so(real_data, tmp_path, capsys)
     assert not (tmp_path / "data").exists()
     for out, seed in (("data", 0), ("again", 0), ("other", 1)):
         assert main(["--data", source, "--allow_partial", "--out", str(tmp_path / out), "--seed", str(seed)]) == 0
+    capsys.readouterr()
+    assert main(["--label", str(tmp_path / "data")]) == 0
+    assert capsys.readouterr().out == "CIFAR-10 (partial), 7,342 training images\n"
     about = json.loads((tmp_path / "data" / "images.json").read_text())
     assert about["partial"] is True
     assert about["sets"] == {"train": 7342, "dev": 386, "test": 932}

@@ -26,7 +26,9 @@ def parser() -> argparse.ArgumentParser:
         "or cifar-10-batches-bin, or 'mini': crops of the photographs that scikit-learn ships; without it the archive "
         "is downloaded (170 MB)",
     )
-    options.add_argument("--out", required=True, help="the folder to make")
+    what = options.add_mutually_exclusive_group(required=True)
+    what.add_argument("--out", help="the folder to make")
+    what.add_argument("--label", metavar="DIR", help="make nothing, but print what results on such a folder are called")
     options.add_argument("--downloads", default="downloads", help="where a downloaded archive is kept")
     options.add_argument(
         "--allow_partial", action="store_true", help="take batches of fewer than 10,000 images; every result says so"
@@ -50,6 +52,11 @@ def share(text: str) -> float:
 def main(argv: list[str]) -> None:
     """Read, check, divide, write."""
     args = parser().parse_args(argv)
+    if args.label:
+        from vqbn.data.packed_images import data_label
+
+        print(data_label(args.label))
+        return
     from vqbn.data.cifar10 import URL, check_archive, read_cifar10
     from vqbn.data.download import download
     from vqbn.data.mini_images import mini_images

@@ -329,6 +329,9 @@ IMAGES = (
             "validate_every": 3710,
         },
     ),
+    positive(
+        "codebook_rate_factor", 1.0, "Times learning_rate: the codebooks' step size, where codebook_learning_rate is 0."
+    ),
     flag("channels_last", True, "Keep images with the channels innermost, which convolutions are faster with."),
     count("eval_batch_size", 500, "Images per batch of an evaluation.", decides=False),
     *RUNNING,

@@ -18,7 +18,7 @@ class BottleneckTraining(pl.LightningModule):
     scalar; "loss" is what is minimised. `describe` gives what the model is made again from, besides the configuration.
 
     Args:
-        config: with the keys of `keys.OPTIMISATION`.
+        config: with the keys of `keys.OPTIMISATION`, and `codebook_rate_factor` where there is one.
         model: has a `bottleneck`.
 
     Attributes:
@@ -48,7 +48,8 @@ class BottleneckTraining(pl.LightningModule):
         groups = parameter_groups(
             self.model,
             learning_rate=config["learning_rate"],
-            codebook_learning_rate=config["codebook_learning_rate"] or config["learning_rate"],
+            codebook_learning_rate=config["codebook_learning_rate"]
+            or config["learning_rate"] * config.get("codebook_rate_factor", 1),
         )
         # With mixed precision Lightning does not clip the gradients of a fused optimiser.
         optimizer = torch.optim.Adam(groups, fused=config["precision"] == "32-true")

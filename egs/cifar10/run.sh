@@ -1,0 +1,138 @@
+#!/usr/bin/env bash
+# shellcheck source-path=SCRIPTDIR
+# Images through a vector-quantised bottleneck: CIFAR-10 (section IV-C of the paper, Table III and Figure 4), or, with
+# --data mini, crops of two photographs.
+set -euo pipefail
+caller=$PWD
+invocation="egs/cifar10/run.sh$(printf ' %q' "$@")"
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+options="stage stop_stage data allow_partial train_config variants bottlenecks seeds expdir datadir nj ngpu
+  train_options tag results_name"
+stage=0 stop_stage=6
+data='' allow_partial=''
+train_config='' variants=bn_reest_lr bottlenecks=8x128 seeds=1 train_options='' tag=''
+expdir='' datadir='' results_name=''
+nj=2 ngpu=0
+usage='usage: egs/cifar10/run.sh [--data mini|DIR|ARCHIVE] [--stage N] [--stop_stage N] [OPTION VALUE ...]
+
+stages: 0 data preparation, 1 and 2 nothing, 3 training, 4 reconstruction, 5 scoring, 6 report
+
+--data mini         32x32 crops of the photographs that scikit-learn ships: shows that the pipeline works
+--data DIR|ARCHIVE  cifar-10-batches-py or cifar-10-batches-bin, or the official archive of either; without it the
+                    archive is downloaded (170 MB)
+--allow_partial     take batches with fewer than their 10,000 images; every result then says so
+--variants LIST     rows of the paper'"'"'s Table III: vanilla bn bn_lr bn_ema bn_reest bn_reest_lr, or all
+--bottlenecks LIST  "8x128 5x1024", or one of them: 8x128
+--seeds LIST        "1 2 3 4 5"
+--train_config LIST files read first: conf/base.yaml is the authors'"'"' size for a GPU, "conf/base.yaml conf/small.yaml"
+                    one for two cores, and --data mini takes "conf/base.yaml conf/mini.yaml"
+--train_options STR more options for vqbn-train-images, such as "--max_updates 2000"; --tag names such runs ("long")
+--expdir, --datadir where runs and packed images go: exp, data; with --data mini exp/mini and exp/mini/data
+--results_name NAME the folder under results/ that keeps finished runs; by default how many images, and the size'"'"'s file
+--nj N              runs trained at a time: 2                       --ngpu N  GPUs for a training: 0'
+# The one option that may stand without a value.
+for argument in "$@"; do
+  shift
+  [ "$argument" != --allow_partial ] || argument=--allow_partial=true
+  set -- "$@" "$argument"
+done
+. ../../utils/parse_options.sh
+. ./path.sh
+. ./cmd.sh
+# A later stage goes on with what an earlier call prepared.
+if [ -z "$data" ] && [ "$stage" -ge 1 ] && [ ! -d data ] && [ -d exp/mini/data ]; then data=mini; fi
+extras=recipes,images
+if [ "$data" = mini ]; then
+  : "${train_config:=conf/base.yaml conf/mini.yaml}" "${expdir:=exp/mini}" "${datadir:=$expdir/data}"
+else
+  : "${train_config:=conf/base.yaml}" "${expdir:=exp}" "${datadir:=data}"
+  data=$(absolute "$data")
+fi
+resolve_given expdir datadir
+# Table III has no row without a bottleneck.
+all_variants="vanilla bn bn_lr bn_ema bn_reest bn_reest_lr"
+expand_variants
+for bottleneck in $bottlenecks; do
+  [ -f "conf/$bottleneck.yaml" ] || fail "--bottlenecks: there is no conf/$bottleneck.yaml; the paper's are 8x128 5x1024"
+done
+use_environment "$extras"
+
+# run_name VARIANT SEED, for the current $bottleneck.
+run_name() { echo "$1-$bottleneck${tag:+-$tag}_seed$2"; }
+
+# kept_run VARIANT SEED: whether the run's results file is all there is of it: it was trained elsewhere, or exp/ removed.
+kept_run() {
+  local name
+  name=$(run_name "$1" "$2")
+  [ -n "$results" ] && [ -f "$results/$name.json" ] && [ ! -d "$expdir/$name/checkpoints" ] || return 1
+  log "$name is done already: $results/$name.json"
+}
+
+# train_run VARIANT SEED: stage 3; goes on from the last checkpoint, and does nothing if the run is finished.
+train_run() {
+  local configs=() config run
+  kept_run "$1" "$2" && return
+  run=$expdir/$(run_name "$1" "$2")
+  for config in $train_config "conf/$bottleneck.yaml" "conf/train_$1.yaml"; do configs+=(--config "$config"); done
+  mkdir -p "$run"
+  [ -f "$run/command.txt" ] || echo "$invocation" >"$run/command.txt"
+  log "training $run; its log is $run/job.log"
+  # shellcheck disable=SC2086
+  "$train_cmd" "$run/job.log" vqbn-train-images "${configs[@]}" --images "$datadir" --expdir "$run" --seed "$2" \
+    --ngpu "$ngpu" --results "$results" $train_options
+}
+
+# decode_run VARIANT SEED: stage 4. score_run VARIANT SEED: stage 5.
+decode_run() {
+  kept_run "$1" "$2" && return
+  local/decode.sh --expdir "$expdir/$(run_name "$1" "$2")" --datadir "$datadir"
+}
+
+score_run() {
+  kept_run "$1" "$2" && return
+  local/score.sh --expdir "$expdir/$(run_name "$1" "$2")" --results "$results" --data_label "$data_label" \
+    --command "$(cat "$expdir/$(run_name "$1" "$2")/command.txt")"
+}
+
+# for_each_bottleneck FUNCTION: every variant and seed of each.
+for_each_bottleneck() { for bottleneck in $bottlenecks; do for_each_run "$1"; done; }
+
+if begin_stage 0 "data preparation: ${data:-download} to $datadir/"; then
+  vqbn-prepare-cifar10 --data "$data" --downloads downloads --out "$datadir" ${allow_partial:+--allow_partial}
+  end_stage "wrote $datadir/"
+fi
+
+if begin_stage 1 "alignments: images have none"; then end_stage; fi
+if begin_stage 2 "features: the pixels are the features"; then end_stage; fi
+
+# Results are kept apart by what they were made from: which images, how many, and the model's size.
+data_label=$(vqbn-prepare-cifar10 --label "$datadir")
+images=$(echo "${data_label##*, }" | tr -dc 0-9)
+size=$(basename "${train_config##* }" .yaml)
+results=$PWD/results/${results_name:-${images}images-$size}
+[ "$data" != mini ] || results=''
+
+if begin_stage 3 "training: $variants at $bottlenecks, seeds $seeds, in $expdir/"; then
+  for_each_bottleneck train_run
+  end_stage
+fi
+
+if begin_stage 4 "codes, likelihoods and pictures of the test set"; then
+  for_each_bottleneck decode_run
+  end_stage "wrote $expdir/*/decode_test/ and $expdir/*/images/"
+fi
+
+if begin_stage 5 "scoring: bits per dimension, NELBO, codebook use"; then
+  for_each_bottleneck score_run
+  end_stage "wrote $expdir/*/scores.json${results:+ and $results/}"
+fi
+
+if begin_stage 6 "report: RESULTS.md and figures"; then
+  if [ "$data" = mini ]; then
+    vqbn-report-images --expdir "$expdir" --data_label "$data_label" --out "$expdir/RESULTS.md"
+  else
+    vqbn-report-images --results results --out RESULTS.md
+  fi
+  end_stage
+fi
