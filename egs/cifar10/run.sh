@@ -43,13 +43,14 @@ done
 # A later stage goes on with what an earlier call prepared.
 if [ -z "$data" ] && [ "$stage" -ge 1 ] && [ ! -d data ] && [ -d exp/mini/data ]; then data=mini; fi
 extras=recipes,images
+# Before the defaults: the images' folder lies in the runs'.
+resolve_given expdir datadir
 if [ "$data" = mini ]; then
   : "${train_config:=conf/base.yaml conf/mini.yaml}" "${expdir:=exp/mini}" "${datadir:=$expdir/data}"
 else
   : "${train_config:=conf/base.yaml}" "${expdir:=exp}" "${datadir:=data}"
   data=$(absolute "$data")
 fi
-resolve_given expdir datadir
 # Table III has no row without a bottleneck.
 all_variants="vanilla bn bn_lr bn_ema bn_reest bn_reest_lr"
 expand_variants

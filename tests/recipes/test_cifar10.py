@@ -24,6 +24,7 @@ def test_mini_recipe_ends_with_scores_pictures_and_a_report(tmp_path):
     assert result.returncode == 0, result.stdout + result.stderr
     assert all(f"stage {number}:" in result.stdout for number in range(7))
     assert [path.name for path in tmp_path.iterdir()] == ["exp"]
+    assert (tmp_path / "exp" / "data" / "train.npy").exists()
     report = (tmp_path / "exp" / "RESULTS.md").read_text()
     for name in ("vanilla-8x128_seed1", "bn_reest_lr-8x128_seed1"):
         scores = json.loads((tmp_path / "exp" / name / "scores.json").read_text())["test"]
