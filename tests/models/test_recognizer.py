@@ -66,3 +66,19 @@ def test_it_exports_without_lengths():
     exported, output = program(features), model(features)
     torch.testing.assert_close(exported.log_probs, output.log_probs)
     assert torch.equal(exported.indices, output.indices)
+
+
+def test_it_runs_in_another_runtime(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    model = make().eval()
+    features = torch.randn(1, 30, 21, 3)
+    path = tmp_path / "recognizer.onnx"
+    torch.onnx.export(model, (torch.randn(1, 30, 21, 3),), str(path), dynamo=True, verbose=False)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    found = session.run(None, {session.get_inputs()[0].name: features.numpy()})
+    named = dict(zip([output.name for output in session.get_outputs()], found, strict=True))
+    output = model(features)
+    floats = [torch.from_numpy(value) for value in named.values() if value.dtype == "float32" and value.ndim == 3]
+    integers = [torch.from_numpy(value) for value in named.values() if value.dtype == "int64" and value.ndim == 3]
+    torch.testing.assert_close(floats[0], output.log_probs, atol=1e-4, rtol=1e-4)
+    assert torch.equal(integers[0], output.indices)
