@@ -13,7 +13,8 @@ from vqbn.bin import decode, encode, reconstruct, report_images, score_images
 from vqbn.bin.train_images import main as train
 from vqbn.data.image_codes import read_codes
 from vqbn.data.image_folder import read_folder
-from vqbn.data.packed_images import Source, as_batch, write_packed
+from vqbn.data.image_source import Source
+from vqbn.data.packed_images import as_batch, write_packed
 from vqbn.scoring.results import read_result
 from vqbn.training.checkpoint import load_autoencoder
 

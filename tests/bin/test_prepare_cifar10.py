@@ -7,7 +7,8 @@ import pytest
 
 from vqbn.bin.prepare_cifar10 import main
 from vqbn.data import download
-from vqbn.data.packed_images import read_about, read_packed
+from vqbn.data.image_source import read_about
+from vqbn.data.packed_images import read_packed
 
 
 def error(capsys):

@@ -6,11 +6,10 @@ import pytest
 import torch
 
 from vqbn.data import packed_images
+from vqbn.data.image_source import Source, data_label
 from vqbn.data.packed_images import (
     ImageBatches,
-    Source,
     as_batch,
-    data_label,
     held_out,
     read_packed,
     write_packed,

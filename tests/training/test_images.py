@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from vqbn.bin.train_images import main
-from vqbn.data.packed_images import Source, write_packed
+from vqbn.data.image_source import Source
+from vqbn.data.packed_images import write_packed
 from vqbn.errors import InputError
 from vqbn.training import images as image_training
 from vqbn.training.build import build_autoencoder

@@ -53,14 +53,15 @@ def main(argv: list[str]) -> None:
     """Read, check, divide, write."""
     args = parser().parse_args(argv)
     if args.label:
-        from vqbn.data.packed_images import data_label
+        from vqbn.data.image_source import data_label
 
         print(data_label(args.label))
         return
     from vqbn.data.cifar10 import URL, check_archive, read_cifar10
     from vqbn.data.download import download
+    from vqbn.data.image_source import Source
     from vqbn.data.mini_images import mini_images
-    from vqbn.data.packed_images import Source, held_out, write_packed
+    from vqbn.data.packed_images import held_out, write_packed
 
     if args.data == "mini":
         sets = mini_images(args.seed)
