@@ -127,6 +127,15 @@ def test_before_the_first_clustering_there_is_no_nelbo_and_no_best(train):
     assert load(train.expdir)[1]["update"] == 10
 
 
+def test_bfloat16_and_another_memory_layout_come_to_about_the_same(train, tmp_path):
+    bits = []
+    for changes in ({}, {"precision": "bf16-mixed"}, {"channels_last": "false"}):
+        train.expdir = tmp_path / f"run{len(bits)}"
+        assert train(max_updates=10, learning_rate=0.003, reestimation="false", polyak_decay=0, **changes) == 0
+        bits.append(json.loads((train.expdir / "curve.jsonl").read_text())["dev_reconstruction_bpd"])
+    assert bits[1:] == pytest.approx([bits[0]] * 2, rel=0.01)
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
