@@ -194,7 +194,9 @@ BOTTLENECK = (
 
 # Another library's layer; the names are those of vqbn.models.peers, whose import would load torch.
 PEERS = ("vqp_ema", "simvq", "fsq", "rotation", "cosine")
-PEER = (
+PEER = only_with(
+    "bottleneck",
+    ("peer",),
     Key(
         "peer",
         "vqp_ema",
@@ -347,6 +349,7 @@ HANDWRITING = (
     count("mixer_size", 64, "Channels of the mixer of neighbouring latents."),
     count("pixelcnn_channels", 64, "Channels of the decoder."),
     count("pixelcnn_layers", 7, "Gated layers of the decoder."),
+    choice("bottleneck", "vq", ("vq", "linear"), "vq quantises; linear is no bottleneck."),
     *with_defaults(
         BOTTLENECK,
         {
