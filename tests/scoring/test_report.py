@@ -210,3 +210,19 @@ def test_a_search_over_settings_is_told():
     assert "Set: `dev_tune`, after 470 updates." in text
     assert [row[1] for row in rows(text, "### Settings tried")] == ["**lr2e-3**", "default"]
     assert "### Settings tried" not in write_up({"Made": [run("bn", 1, 50.0)]}, {}, "", tuning={"Other": tried})
+
+
+def test_a_study_of_scales_is_shown(tmp_path):
+    point = {
+        "scale": 0.1,
+        "seed": 1,
+        "probe_error": 61.25,
+        "task_score": 80.0,
+        "used_codes": 1200,
+        "codebook_size": 2048,
+    }
+    point |= {"perplexity": 500.0, "codeword_norm_after": 1.0, "encoder_norm_after": 4.0, "updates": 470}
+    made = {"Made": ([point], tmp_path / "results/made/scale/study.png")}
+    text = write_up({"Made": [run("bn", 1, 50.0)]}, {}, tmp_path, scales=made)
+    assert rows(text, "### Scale of codewords") == [["0.1", "1", "61.2", "80.0", "1,200 of 2,048", "500.0", "0.25"]]
+    assert "(results/made/scale/study.png)" in text

@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         metavar="DIR",
         help="folders with results files, or folders of such folders; each becomes a section, with a "
-        "search over settings from its tuning/ and figures in its figures/",
+        "search from its tuning/, a study of scales from its scale/study.json, and figures in its figures/",
     )
     source.add_argument("--expdir", help="a folder with scored runs, <name>_seed<N>/, reported without results files")
     options.add_argument("--out", required=True, metavar="FILE", help="the report, such as RESULTS.md")
@@ -47,10 +47,11 @@ def main(argv: list[str]) -> None:
     # Imported here: --help need not wait for matplotlib.
     from vqbn.scoring.figures import draw_figures
     from vqbn.scoring.report import write_up
+    from vqbn.scoring.scale_figure import read_study
 
     folders = read_runs(args.expdir, args.data_label) if args.expdir else read_folders(args.results)
     set_name = args.set_name or next(iter(next(iter(folders.values()))[0].scores))
-    sections, figures, tuning = {}, {}, {}
+    sections, figures, tuning, scales = {}, {}, {}, {}
     for folder, results in folders.items():
         heading = "; ".join(dict.fromkeys(result.data for result in results))
         # Two folders may describe their data in the same words.
@@ -59,8 +60,11 @@ def main(argv: list[str]) -> None:
         figures[heading] = draw_figures(results, folder / "figures", heading, set_name)
         if tried := args.results and (folder / "tuning").is_dir() and read_results(folder / "tuning"):
             tuning[heading] = tried
+        study = folder / "scale" / "study.json"
+        if args.results and (points := read_study(study)):
+            scales[heading] = points, study.with_suffix(".png")
     out = Path(args.out).absolute()
-    write_text(out, write_up(sections, figures, out.parent, set_name, args.title, tuning))
+    write_text(out, write_up(sections, figures, out.parent, set_name, args.title, tuning, scales))
     count = sum(map(len, sections.values()))
     drawn = ", ".join(str(path) for files in figures.values() for path in files.values())
     logger.info("wrote %s: %d runs%s", args.out, count, f"; {drawn}" if drawn else "")

@@ -54,6 +54,7 @@ def write_up(
     set_name: str = "dev",
     title: str = "Results",
     tuning: Mapping[str, Sequence[Result]] | None = None,
+    scales: Mapping[str, tuple[Sequence[dict], Path]] | None = None,
 ) -> str:
     """The report as Markdown.
 
@@ -64,6 +65,7 @@ def write_up(
         set_name: the set that the tables are about.
         title: the first line.
         tuning: for some sections, the runs of its search over settings, each named `<variant>-<setting>`.
+        scales: for some sections, the points of `vqbn-scale-study` and its picture.
 
     Returns:
         Text that depends on nothing else, so that it changes only when results do.
@@ -73,6 +75,8 @@ def write_up(
         parts += section(heading, results, figures.get(heading, {}), folder, set_name)
         if tuning and heading in tuning:
             parts.append(search(tuning[heading]))
+        if scales and heading in scales:
+            parts.append(scale_table(*scales[heading], folder))
     return "\n".join(parts)
 
 
@@ -129,6 +133,30 @@ def search(results: Sequence[Result]) -> str:
     return (
         f"### Settings tried\n\nSet: `{set_name}`{trained}. The best of each variant in bold: the lowest PER, then the "
         f"lowest loss in training.\n\n{tuning_table(results, set_name)}"
+    )
+
+
+def scale_table(points: Sequence[dict], picture: Path, folder: Path) -> str:
+    """The study of scales (the paper's Figure 1a), one line per point and its picture."""
+    rows = [
+        [
+            f"{point['scale']:g}",
+            str(point["seed"]),
+            f"{point['probe_error']:.1f}",
+            f"{point['task_score']:.1f}",
+            f"{point['used_codes']:,} of {point['codebook_size']:,}",
+            f"{point['perplexity']:,.1f}",
+            f"{point['codeword_norm_after'] / point['encoder_norm_after']:.3g}",
+        ]
+        for point in points
+    ]
+    header = ["scale at the start", "seed", "errors of the probe %", "PER in training %", "codes used", "perplexity"]
+    header.append("scale at the end")
+    link = Path(os.path.relpath(picture, folder)).as_posix()
+    return (
+        f"### Scale of codewords\n\nNorm of codewords over that of encoder outputs, without BN, after "
+        f"{points[0]['updates']:,} updates; a probe reads phones from code indices alone (the paper's Figure 1a).\n\n"
+        f"{markdown_table(header, rows)}\n![Probe errors and codes used against the scale of codewords.]({link})\n"
     )
 
 

@@ -57,7 +57,7 @@ def draw_study(points: Sequence[dict], data: str, symbols: str = "phone") -> Fig
         linestyle="",
         alpha=0.5,
     )
-    panels[0].set_ylabel(f"{symbols} error rate of a probe that sees code indices alone (%)")
+    panels[0].set_ylabel(f"{symbols} error rate of an index-only probe (%)")
     panels[1].plot(scales, mean("used_codes"), color="#D55E00", marker="s", label="codes used")
     panels[1].plot(scales, mean("perplexity"), color="#009E73", marker="^", label="perplexity")
     panels[1].set_ylim(bottom=0.9)

@@ -31,8 +31,8 @@ LABELS = {row.variant: row.label for row in TABLE_I}
 # Other libraries' quantisers (conf/peers/).
 PEER_LABELS = {
     "vqp_ema": "EMA, k-means start, dead codes replaced",
-    "rotation": "the same with the rotation trick",
-    "cosine": "the same with cosine codes",
+    "rotation": "EMA, rotation trick",
+    "cosine": "EMA, cosine codes",
     "simvq": "SimVQ",
     "fsq": "FSQ",
 }
