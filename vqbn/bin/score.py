@@ -146,8 +146,8 @@ def finished_run(expdir: str | Path, data: str, command: str = "") -> Result:
     return collect_run(expdir, data, decisive(config), configuration_hash(config), commit, command)
 
 
-def print_scores(title: str, evaluations: Mapping[str, "Evaluation"]) -> None:
-    """Print a table, one column per set, of the scores that apply."""
+def print_scores(title: str, evaluations: Mapping[str, "Evaluation"], rows: Mapping[str, tuple] = SHOWN) -> None:
+    """Print a table, one column per set, of the scores that apply; `rows` as `SHOWN`."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
@@ -156,7 +156,7 @@ def print_scores(title: str, evaluations: Mapping[str, "Evaluation"]) -> None:
     table.add_column("")
     for set_name in evaluations:
         table.add_column(set_name, justify="right")
-    for key, (name, factor, digits) in SHOWN.items():
+    for key, (name, factor, digits) in rows.items():
         if any(key in evaluation.scores for evaluation in evaluations.values()):
             cells = (evaluation.scores.get(key) for evaluation in evaluations.values())
             table.add_row(name, *("–" if value is None else f"{factor * value:,.{digits}f}" for value in cells))

@@ -38,7 +38,9 @@ class LineScores:
 
 
 @torch.no_grad()
-def score_lines(model: LineAutoencoder, dataset: LineDataset, batch_columns: int = 4096) -> LineScores:
+def score_lines(
+    model: LineAutoencoder, dataset: LineDataset, batch_columns: int = 4096, pixels: bool = True
+) -> LineScores:
     """Score every pixel of every line given its codes; the model's mode is restored afterwards.
 
     Exact: a line goes through in one piece, padding is counted nowhere, and the sums are in float64.
@@ -47,6 +49,7 @@ def score_lines(model: LineAutoencoder, dataset: LineDataset, batch_columns: int
         model: on any device.
         dataset: the set.
         batch_columns: padded columns per batch at most.
+        pixels: False: only the codes; the nats are NaN.
     """
     device = next(model.parameters()).device
     projected: list[torch.Tensor] = []
@@ -58,15 +61,22 @@ def score_lines(model: LineAutoencoder, dataset: LineDataset, batch_columns: int
     model.eval()
     try:
         for lines, batch in whole_lines(dataset, batch_columns):
-            output = model(batch.pixels.to(device), batch.lengths.to(device))
-            scores.nats[lines] = output.nats.double().sum((1, 2)).cpu().numpy()
-            mask = valid_frames(output.lengths, output.lengths.max())
+            given, lengths = batch.pixels.to(device), batch.lengths.to(device)
+            if pixels:
+                output = model(given, lengths)
+                latents, indices = output.lengths, output.indices
+                scores.nats[lines] = output.nats.double().sum((1, 2)).cpu().numpy()
+            else:
+                encoded, latents = model.encoder(model.decoder.ink(given), lengths)
+                indices = model.bottleneck(encoded, lengths=latents).indices
+                scores.nats[lines] = math.nan
+            mask = valid_frames(latents, int(latents.max()))
             found = projected.pop().reshape(*mask.shape, -1)[mask].norm(dim=-1)
             norms, vectors = norms + float(found.double().sum()), vectors + len(found)
-            if output.indices is not None and bool((output.indices[mask] >= 0).all()):
-                indices = output.indices.cpu().numpy().astype(np.int32)
+            if indices is not None and bool((indices[mask] >= 0).all()):
+                chosen = indices.cpu().numpy().astype(np.int32)
                 for row, line in enumerate(lines):
-                    codes[line] = indices[row, : int(output.lengths[row])]
+                    codes[line] = chosen[row, : int(latents[row])]
     finally:
         hook.remove()
         model.train(training)

@@ -34,6 +34,8 @@ SCORES = (
     "phone_purity",
     "pnmi",
     "bits_per_second",
+    "character_accuracy",
+    "probe_cer",
 )
 
 SPEAKER = ("edits", "reference_length", "edits_nosil", "reference_length_nosil")

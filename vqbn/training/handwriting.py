@@ -148,7 +148,9 @@ def summary(point: Mapping[str, object]) -> str:
     if point["perplexity"] is not None:
         text += f", unigram NELBO {point['dev_unigram_nelbo']:.4f}"
         text += f", perplexity {point['perplexity']:.0f}, {point['used_codes']} codes used"
-    return text + f", norm {point['codeword_norm']:.3g} (codewords) {point['encoder_norm']:.3g} (encoder)"
+    if point["codeword_norm"] is not None:
+        text += f", norm {point['codeword_norm']:.3g} (codewords) {point['encoder_norm']:.3g} (encoder)"
+    return text
 
 
 HANDWRITING = Experiment(

@@ -1,0 +1,157 @@
+#!/usr/bin/env bash
+# shellcheck source-path=SCRIPTDIR
+# Handwriting through a vector-quantised bottleneck and back on ScribbleLens (section IV-B of the paper) or on a corpus
+# in its layout; or, with --data mini, on lines that are drawn on the spot.
+set -euo pipefail
+caller=$PWD
+invocation="egs/scribblelens/run.sh$(printf ' %q' "$@")"
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+options="stage stop_stage data paths color_mode slice train_on alphabet grey_levels binarize train_config variants seeds
+  expdir datadir dumpdir nj ngpu max_bad train_options tag results_name data_label pictures mini_lines"
+stage=0 stop_stage=6
+data='' paths='' color_mode=bw slice='' train_on=train alphabet='' grey_levels=4 binarize=otsu
+train_config='' variants=bn_reest_lr seeds=1 train_options='' tag=''
+expdir='' datadir='' dumpdir='' results_name='' data_label='' pictures=3 mini_lines=240
+nj=2 ngpu=0 max_bad=0.05
+usage='usage: egs/scribblelens/run.sh [--data mini|ZIP] [--stage N] [--stop_stage N] [OPTION VALUE ...]
+
+stages: 0 line lists, 1 alignments, 2 packed lines, 3 training, 4 reconstructions and codes, 5 scores, 6 report
+
+--data mini         Dutch-like lines, drawn on the spot: shows that the pipeline works
+--data ZIP          scribblelens.corpus.v1.2.zip, or another corpus in its layout; read in place. Without it the corpus is
+                    downloaded (OpenSLR 84)
+--paths ZIP         alignments, where they are not in the corpus itself
+--color_mode, --slice   which lists: bw, gray or color; tasman, ...     --train_on  train or unsupervised
+--alphabet FILE     characters and ids (JSON); by default made of the transcripts
+--grey_levels N     4, as in the authors'"'"' code                 --binarize  otsu or none, for scans in grey
+--variants LIST     rows of the paper'"'"'s Table II: vanilla bn bn_lr bn_ema bn_reest bn_reest_lr, or all (with none)
+--seeds LIST        "1 2 3"
+--train_config LIST files read before conf/train_<variant>.yaml: conf/base.yaml is the authors'"'"' size for a GPU,
+                    "conf/base.yaml conf/small.yaml" one for two cores, and --data mini takes
+                    "conf/base.yaml conf/mini.yaml"
+--train_options STR more options for vqbn-train-handwriting, such as "--vq_codebook_size 512"; --tag names such runs
+--expdir, --datadir, --dumpdir   where runs, line lists and packed lines go: exp, data, dump;
+                    with --data mini exp/mini and the folders data and dump in it
+--results_name NAME the folder under results/ that keeps finished runs; by default the corpus'"'"'s name
+--data_label TEXT   what the report calls the data; by default the corpus'"'"'s name
+--pictures N        lines of each set that are drawn from their codes: 3
+--nj N              processes, and runs trained at a time: 2        --ngpu N  GPUs for a training: 0
+--max_bad X         the share of lines, transcripts or alignments that may be unusable: 0.05
+--mini_lines N      how many lines the mini corpus has: 240'
+. ../../utils/parse_options.sh
+. ./path.sh
+. ./cmd.sh
+case $data in
+  mini)
+    : "${train_config:=conf/base.yaml conf/mini.yaml}" "${expdir:=exp/mini}"
+    : "${datadir:=$expdir/data}" "${dumpdir:=$expdir/dump}"
+    ;;
+  *)
+    : "${train_config:=conf/base.yaml}" "${expdir:=exp}" "${datadir:=data}" "${dumpdir:=dump}"
+    data=$(absolute "$data") paths=$(absolute "$paths") alphabet=$(absolute "$alphabet")
+    ;;
+esac
+resolve_given expdir datadir dumpdir
+eval_sets="dev test"
+expand_variants
+use_environment recipes
+
+if begin_stage 0 "line lists: ${data:-OpenSLR 84} to $datadir/"; then
+  if [ "$data" = mini ]; then
+    vqbn-make-mini-handwriting --out "$expdir/mini.zip" --lines "$mini_lines"
+    source=(--corpus "$expdir/mini.zip")
+  elif [ -n "$data" ]; then
+    source=(--corpus "$data")
+  else
+    source=(--download downloads)
+  fi
+  vqbn-prepare-scribblelens lists "${source[@]}" --out "$datadir" --color_mode "$color_mode" --slice "$slice" \
+    --train_on "$train_on" ${alphabet:+--alphabet "$alphabet"} --max_bad "$max_bad"
+  end_stage "wrote $datadir/; the counts are in $datadir/report.json"
+fi
+
+if begin_stage 1 "alignments, to $datadir/*/columns.jsonl"; then
+  vqbn-prepare-scribblelens align --data "$datadir" ${paths:+--paths "$paths"} --max_bad "$max_bad"
+  end_stage
+fi
+
+if begin_stage 2 "lines at 32 pixels and $grey_levels grey levels, to $dumpdir/"; then
+  vqbn-prepare-scribblelens pack --data "$datadir" --out "$dumpdir" --grey_levels "$grey_levels" \
+    --binarize "$binarize" --nj "$nj" --max_bad "$max_bad"
+  end_stage "wrote $dumpdir/; the counts are in $dumpdir/info.json"
+fi
+
+# Results are kept apart by what they were made from.
+corpus=$(sed -n 's|.*/\([^/"]*\)\.zip".*|\1|p' "$datadir/corpus.json" 2>/dev/null || true)
+results=$PWD/results/${results_name:-${corpus:-unknown}}
+: "${data_label:=${corpus:-unknown corpus}}"
+if [ "$data" = mini ]; then
+  results=''
+  data_label="mini handwriting (drawn)"
+fi
+
+run_name() { echo "$1${tag:+-$tag}_seed$2"; }
+
+# train_run VARIANT SEED: goes on from the last checkpoint, and does nothing if the run is finished.
+train_run() {
+  local configs=() config run
+  run=$expdir/$(run_name "$1" "$2")
+  for config in $train_config "conf/train_$1.yaml"; do configs+=(--config "$config"); done
+  mkdir -p "$run"
+  [ -f "$run/command.txt" ] || echo "$invocation" >"$run/command.txt"
+  log "training $run; its log is $run/job.log"
+  # shellcheck disable=SC2086,SC2154
+  "$train_cmd" "$run/job.log" vqbn-train-handwriting "${configs[@]}" --dump "$dumpdir" --expdir "$run" --seed "$2" \
+    --ngpu "$ngpu" --results "$results" $train_options
+}
+
+# kept_run VARIANT SEED: whether the run's results file is all there is of it: it was trained elsewhere, or exp/ removed.
+kept_run() {
+  local name
+  name=$(run_name "$1" "$2")
+  [ -n "$results" ] && [ -f "$results/$name.json" ] && [ ! -d "$expdir/$name/checkpoints" ] || return 1
+  log "$name is done already: $results/$name.json"
+}
+
+decode_run() {
+  kept_run "$1" "$2" && return
+  local/decode.sh --expdir "$expdir/$(run_name "$1" "$2")" --dumpdir "$dumpdir" --sets "$eval_sets" --pictures "$pictures"
+}
+
+score_run() {
+  kept_run "$1" "$2" && return
+  local run image
+  run=$expdir/$(run_name "$1" "$2")
+  local/score.sh --expdir "$run" --dumpdir "$dumpdir" --sets "$eval_sets" --results "$results" \
+    --data_label "$data_label" --command "$(cat "$run/command.txt")"
+  # The report shows what its folder has pictures of.
+  mkdir -p "${results:-$expdir}/figures"
+  for image in "$run"/images/*.png; do
+    [ ! -f "$image" ] || cp "$image" "${results:-$expdir}/figures/$(run_name "$1" "$2")_$(basename "$image")"
+  done
+}
+
+if begin_stage 3 "training: $variants, seeds $seeds, in $expdir/"; then
+  for_each_run train_run
+  end_stage
+fi
+
+if begin_stage 4 "codes, likelihoods and pictures of whole lines of $eval_sets"; then
+  for_each_run decode_run
+  end_stage "wrote $expdir/*/decode_*/ and images/"
+fi
+
+if begin_stage 5 "scoring: bits per pixel, NELBOs, codebook use, reading from codes"; then
+  for_each_run score_run
+  end_stage "wrote $expdir/*/scores.json${results:+ and $results/}"
+fi
+
+if begin_stage 6 "report: RESULTS.md and figures"; then
+  if [ "$data" = mini ]; then
+    vqbn-report-handwriting --expdir "$expdir" --data_label "$data_label" --out "$expdir/RESULTS.md"
+  else
+    vqbn-report-handwriting --results results --out RESULTS.md
+  fi
+  end_stage
+fi
