@@ -125,3 +125,19 @@ def test_a_gpu_that_is_not_there_is_refused(trained_runs, speech_dump, capsys):
     options = ["--expdir", str(trained_runs / "none_seed1"), "--dump", str(speech_dump), "--device", "cuda"]
     assert main(options) == 1
     assert "--device: found cuda" in capsys.readouterr().err
+
+
+def test_a_beam_search_writes_a_folder_of_its_own(trained_runs, speech_dump, tmp_path, capsys):
+    run = tmp_path / "bn_reest_lr_seed1"
+    shutil.copytree(trained_runs / "bn_reest_lr_seed1", run)
+    arguments = ["--expdir", str(run), "--dump", str(speech_dump), "--set", "dev"]
+    assert main(arguments) == 0
+    assert main([*arguments, "--beam", "8"]) == 0
+    about = json.loads((run / "decode_dev_beam8/decode.json").read_text())
+    assert about.pop("beam") == 8
+    assert about == json.loads((run / "decode_dev/decode.json").read_text())
+    assert (run / "decode_dev_beam8/codes.ark").read_bytes() == (run / "decode_dev/codes.ark").read_bytes()
+    assert (run / "decode_dev_beam8/ref.trn").read_bytes() == (run / "decode_dev/ref.trn").read_bytes()
+    assert len((run / "decode_dev_beam8/hyp.trn").read_text().splitlines()) == 6
+    assert main([*arguments, "--beam", "-1"]) == 1
+    assert "--beam: found -1" in capsys.readouterr().err

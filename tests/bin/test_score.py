@@ -40,6 +40,16 @@ def test_scores_are_written_and_printed_with_the_keys_that_apply(runs, speech_du
         assert word in printed
 
 
+def test_tables_say_where_the_errors_are(runs, speech_dump):
+    assert score(runs, speech_dump) == 0
+    run = runs / "bn_reest_lr_seed1"
+    scores = json.loads((run / "scores.json").read_text())["dev"]
+    edits = scores["substitutions"] + scores["deletions"] + scores["insertions"]
+    for name, columns in (("utterance_errors.tsv", (2, 3, 4)), ("phone_errors.tsv", (3, 4, 5))):
+        rows = [line.split("\t") for line in (run / "decode_dev" / name).read_text().splitlines()[1:]]
+        assert sum(int(row[column]) for row in rows for column in columns) == edits
+
+
 def test_perplexity_is_what_training_saw(runs, speech_dump):
     """Two independent paths: counts on the model's outputs in training, here from the archive."""
     run = runs / "bn_reest_lr_seed1"

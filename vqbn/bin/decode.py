@@ -16,7 +16,7 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     options = argparse.ArgumentParser(
         "vqbn-decode",
-        description="Recognise the whole utterances of a set greedily, without a language model. Writes hyp.trn, "
+        description="Recognise the whole utterances of a set without a language model. Writes hyp.trn, "
         "ref.trn (the alignment's segments), the code of each latent (codes.ark, codes.scp) and decode.json. "
         "Given a file of image codes instead, as in 'vqbn-decode codes.npz images/', it makes the images; "
         "'vqbn-decode codes.npz --help' says more.",
@@ -30,7 +30,17 @@ def parser() -> argparse.ArgumentParser:
         default="best",
         help="best (the lowest phone error rate on the development set), last, or a .ckpt file (default: best)",
     )
-    options.add_argument("--out", help="the folder to write (default: decode_<set> in --expdir)")
+    options.add_argument(
+        "--beam",
+        type=int,
+        default=0,
+        metavar="N",
+        help="search with N prefixes, so that the ways to spell the same phones add up; 0 reads the best path, as the "
+        "paper does (default: 0)",
+    )
+    options.add_argument(
+        "--out", help="the folder to write (default: decode_<set> in --expdir, with --beam N decode_<set>_beam<N>)"
+    )
     options.add_argument(
         "--batch_frames", type=positive, default=24000, help="padded frames per batch at most (default: 24000)"
     )
@@ -73,6 +83,8 @@ def main(argv: list[str]) -> None:
 
     start = time.monotonic()
     torch.set_num_threads(args.threads)
+    if args.beam < 0:
+        raise InputError(f"--beam: found {args.beam}, expected 0 for the best path, or how many prefixes to keep")
     if args.device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device: found cuda, but torch sees no GPU; give cpu")
     device = "cuda" if args.device != "cpu" and torch.cuda.is_available() else "cpu"
@@ -88,7 +100,7 @@ def main(argv: list[str]) -> None:
     if not any((dataset.segments(utterance)[:, 0] != 0).any() for utterance in dataset.utterances):
         raise InputError(f"{dump / args.set_name}: no utterance has a phone to score against; run stage 2 again")
     model = loaded.model.to(device).eval()
-    decoded = decode(model, whole_utterances(dataset, args.batch_frames), tokens, device)
+    decoded = decode(model, whole_utterances(dataset, args.batch_frames), tokens, device, args.beam)
     decoded.about = {
         "set": args.set_name,
         "checkpoint": Path(args.checkpoint).stem,
@@ -99,12 +111,15 @@ def main(argv: list[str]) -> None:
         "utterances": len(dataset),
         "frames": sum(dataset.num_frames.values()),
     }
+    if args.beam:
+        decoded.about["beam"] = args.beam
     if decoded.codes:
         decoded.about["codebook_size"] = model.bottleneck.codebook_size
         decoded.about["num_codebooks"] = next(iter(decoded.codes.values())).shape[1]
     elif loaded.config["bottleneck"] == "vq":
         logger.warning("%s: from before the first clustering: nothing is quantised, no codes", loaded.path)
-    out = Path(args.out) if args.out else output_folder(args.expdir, args.set_name)
+    name = f"{args.set_name}_beam{args.beam}" if args.beam else args.set_name
+    out = Path(args.out) if args.out else output_folder(args.expdir, name)
     write_decoded(out, decoded)
     logger.info(
         "%s: %d utterances of %s decoded with update %d on %s in %.0f s",

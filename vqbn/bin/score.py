@@ -41,8 +41,9 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     options = argparse.ArgumentParser(
         "vqbn-score",
-        description="Score decoded sets of a run: writes scores.json in --expdir and prints it. With --results it also "
-        "keeps the run as a results file. With --ref and --hyp it scores two trn files alone.",
+        description="Score decoded sets of a run: writes scores.json in --expdir and prints it, and tables of errors "
+        "by utterance and by phone beside each decoding. With --results it also keeps the run as a results file. With "
+        "--ref and --hyp it scores two trn files alone.",
         allow_abbrev=False,
     )
     options.add_argument("--expdir", help="the run's folder, such as exp/bn_reest_lr_seed1")
@@ -59,6 +60,12 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--command", default="", help="the command line that trained the run, for the report")
     options.add_argument("--ref", metavar="TRN", help="reference phones, lines 'PH PH (utterance)'")
     options.add_argument("--hyp", metavar="TRN", help="recognised phones of the same utterances")
+    options.add_argument(
+        "--sclite",
+        action="store_true",
+        help="with --ref and --hyp: count as NIST's sclite does; its alignment weighs a substitution 4 and other edits "
+        "3, so it can have more edits than the fewest, which are counted otherwise",
+    )
     return options
 
 
@@ -73,15 +80,20 @@ def main(argv: list[str]) -> None:
         from vqbn.scoring.evaluation import evaluate_phones
 
         print_scores(
-            Path(args.hyp).name, {"": evaluate_phones(read_trn(args.hyp), read_trn(args.ref), source=args.hyp)}
+            Path(args.hyp).name,
+            {"": evaluate_phones(read_trn(args.hyp), read_trn(args.ref), source=args.hyp, sclite=args.sclite)},
         )
         return
-    if not args.expdir or not args.dump:
-        options.error("--expdir and --dump are needed (or --ref and --hyp)")
+    if not args.expdir or not args.dump or args.sclite:
+        options.error("--expdir and --dump are needed (or --ref and --hyp, and with them --sclite)")
+    from vqbn.scoring.decoding import output_folder
+    from vqbn.scoring.error_tables import write_error_tables
     from vqbn.scoring.runs import write_scores
 
     evaluations = {name: score_set(args.expdir, args.dump, name) for name in args.sets or ["dev"]}
     write_scores(args.expdir, evaluations, args.command)
+    for name in evaluations:
+        write_error_tables(output_folder(args.expdir, name))
     print_scores(Path(args.expdir).absolute().name, evaluations)
     logger.info("wrote %s", Path(args.expdir) / "scores.json")
     if args.results:

@@ -1,5 +1,6 @@
 """Whole utterances through a trained recogniser: what it hears, and the codes that it hears it through."""
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +13,13 @@ from vqbn.data.tokens import Tokens
 from vqbn.errors import InputError
 from vqbn.files import replacing
 from vqbn.kaldi.archive import read_scp, write_archive, write_scp
+from vqbn.scoring.beam import beam_decode
 from vqbn.scoring.ctc import greedy_decode
+from vqbn.scoring.error_tables import TABLES
 from vqbn.scoring.records import read_record, write_record
 from vqbn.scoring.trn import read_trn, write_trn
 
-FILES = ("hyp.trn", "ref.trn", "codes.ark", "codes.scp", "decode.json", "details.json")
+FILES = ("hyp.trn", "ref.trn", "codes.ark", "codes.scp", "decode.json", "details.json", *TABLES)
 
 ABOUT = {"set": str, "checkpoint": str, "update": int, "subsampling": int, "frame_shift": float, "averaged": bool}
 ABOUT_CODES = {"codebook_size": int, "num_codebooks": int}
@@ -46,14 +49,16 @@ def decode(
     batches: Iterable[tuple[Sequence[str], Batch]],
     tokens: Tokens,
     device: torch.device | str = "cpu",
+    beam: int = 0,
 ) -> Decoded:
-    """Recognise greedily, without a language model.
+    """Recognise without a language model, along the best path or with a prefix beam search.
 
     Args:
         model: on `device`, in evaluation mode; called with features and lengths, it gives log_probs, lengths, indices.
         batches: utterance ids and their padded features, lengths and targets.
         tokens: what the model's outputs and the targets stand for.
         device: where the model is.
+        beam: how many prefixes the search keeps; 0 takes the best path.
 
     Returns:
         Everything but `about`, sorted by utterance. `codes` is empty for a linear bottleneck and for a model from
@@ -62,7 +67,8 @@ def decode(
     hypotheses, references, codes = {}, {}, {}
     for utterances, batch in batches:
         output = model(batch.features.to(device), batch.lengths.to(device))
-        decoded = greedy_decode(output.log_probs, output.lengths)
+        search = functools.partial(beam_decode, beam=beam) if beam else greedy_decode
+        decoded = search(output.log_probs, output.lengths)
         for i, utterance in enumerate(utterances):
             hypotheses[utterance] = tokens.names(decoded[i])
             references[utterance] = tokens.names(batch.targets[i, : batch.target_lengths[i]].tolist())

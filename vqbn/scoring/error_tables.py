@@ -8,9 +8,12 @@ from pathlib import Path
 from kaldialign import align
 
 from vqbn.files import write_text
-from vqbn.scoring.per import Errors
+from vqbn.scoring.per import Errors, utterance_errors
+from vqbn.scoring.trn import read_trn
 
 NOTHING = "*"
+# What `write_error_tables` makes in a decoding's folder.
+TABLES = ("utterance_errors.tsv", "phone_errors.tsv")
 
 
 @dataclass
@@ -90,3 +93,15 @@ def write_utterance_table(path: str | Path, errors: Mapping[str, Errors]) -> Non
             f"{utterance}\t{rate}\t{row.substitutions}\t{row.deletions}\t{row.insertions}\t{row.reference_length}\n"
         )
     write_text(path, "".join(lines))
+
+
+def write_error_tables(folder: str | Path) -> None:
+    """Write both tables beside the `hyp.trn` and `ref.trn` of a decoding.
+
+    Raises:
+        InputError: the files are malformed or of different utterances.
+    """
+    folder = Path(folder)
+    hypotheses, references = read_trn(folder / "hyp.trn"), read_trn(folder / "ref.trn")
+    write_utterance_table(folder / TABLES[0], utterance_errors(hypotheses, references, source=str(folder / "hyp.trn")))
+    write_phone_table(folder / TABLES[1], phone_table(hypotheses, references))

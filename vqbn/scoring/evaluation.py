@@ -34,6 +34,7 @@ def evaluate_phones(
     references: Mapping[str, Sequence[str]],
     utt2spk: Mapping[str, str] | None = None,
     source: str = "the hypotheses",
+    sclite: bool = False,
 ) -> Evaluation:
     """PER with silence as a token (`per`) and without it (`per_nosil`), pooled, and errors per speaker.
 
@@ -45,11 +46,12 @@ def evaluate_phones(
         references: phones per utterance; the same utterances.
         utt2spk: the speaker of each utterance; None: no scores per speaker.
         source: what the hypotheses came from, for messages.
+        sclite: count the edits of sclite's alignment, not the fewest.
 
     Raises:
         InputError: as `utterance_errors` and `speaker_errors`.
     """
-    errors = utterance_errors(hypotheses, references, source=source)
+    errors = utterance_errors(hypotheses, references, source=source, sclite=sclite)
     pooled = total(errors.values())
     scores = {
         "per": pooled.rate,
@@ -59,7 +61,7 @@ def evaluate_phones(
         "reference_length": pooled.reference_length,
     }
     silent = all(token == SILENCE for tokens in references.values() for token in tokens)
-    spoken = errors if silent else utterance_errors(hypotheses, references, drop=SILENCE, source=source)
+    spoken = errors if silent else utterance_errors(hypotheses, references, SILENCE, source, sclite)
     if not silent:
         scores["per_nosil"] = total(spoken.values()).rate
     speakers = {}

@@ -4,6 +4,7 @@ import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from kaldialign import edit_distance
 
 from vqbn.errors import InputError
@@ -39,15 +40,49 @@ class Errors:
         )
 
 
-def sequence_errors(hypothesis: Sequence[Hashable], reference: Sequence[Hashable]) -> Errors:
+def sequence_errors(hypothesis: Sequence[Hashable], reference: Sequence[Hashable], sclite: bool = False) -> Errors:
     """Errors of one hypothesis with all edits costing 1 (Levenshtein).
 
     Args:
         hypothesis: tokens, phone symbols or indices.
         reference: tokens of the same kind.
+        sclite: count the edits of the alignment that NIST's sclite takes, where a substitution costs 4, an insertion
+            or deletion 3. It can have more edits than the fewest.
     """
+    if sclite:
+        return _sclite_errors(list(hypothesis), list(reference))
     counts = edit_distance(list(reference), list(hypothesis))
     return Errors(counts["sub"], counts["del"], counts["ins"], len(reference))
+
+
+def _sclite_errors(hypothesis: list[Hashable], reference: list[Hashable]) -> Errors:
+    """Edits of the alignment that sclite takes: the least weight, traced from the end.
+
+    Where steps weigh the same, a pair of tokens comes before an insertion, and that before a deletion.
+    """
+    numbers = {token: number for number, token in enumerate(dict.fromkeys([*reference, *hypothesis]))}
+    heard = np.array([numbers[token] for token in hypothesis], dtype=np.int64)
+    steps = 3 * np.arange(len(heard) + 1)
+    rows = [steps]
+    for token in reference:
+        pairs = rows[-1][:-1] + np.where(heard == numbers[token], 0, 4)
+        best = np.concatenate([rows[-1][:1] + 3, np.minimum(pairs, rows[-1][1:] + 3)])
+        rows.append(np.minimum.accumulate(best - steps) + steps)
+    weights = np.stack(rows).tolist()
+    spoken, said = len(reference), len(hypothesis)
+    substitutions = deletions = insertions = 0
+    while spoken or said:
+        here = weights[spoken][said]
+        if spoken and said:
+            differs = reference[spoken - 1] != hypothesis[said - 1]
+            if here == weights[spoken - 1][said - 1] + 4 * differs:
+                spoken, said, substitutions = spoken - 1, said - 1, substitutions + differs
+                continue
+        if said and here == weights[spoken][said - 1] + 3:
+            said, insertions = said - 1, insertions + 1
+        else:
+            spoken, deletions = spoken - 1, deletions + 1
+    return Errors(substitutions, deletions, insertions, len(reference))
 
 
 def phone_errors(hypotheses: Iterable[Sequence[Hashable]], references: Iterable[Sequence[Hashable]]) -> Errors:
@@ -68,6 +103,7 @@ def utterance_errors(
     references: Mapping[str, Sequence[str]],
     drop: str | None = None,
     source: str = "the hypotheses",
+    sclite: bool = False,
 ) -> dict[str, Errors]:
     """Errors of each utterance, in the references' order.
 
@@ -76,6 +112,7 @@ def utterance_errors(
         references: tokens per utterance; the same utterances.
         drop: a token that is taken out of both sides first (`SILENCE` for `per_nosil`).
         source: what the hypotheses came from, for the message.
+        sclite: as in `sequence_errors`.
 
     Raises:
         InputError: the references are empty, have no token, or are of other utterances than the hypotheses.
@@ -88,7 +125,7 @@ def utterance_errors(
             + f" ({len(references)} utterances); decode a set that has alignments"
         )
     return {
-        utt: sequence_errors([t for t in hypotheses[utt] if t != drop], [t for t in tokens if t != drop])
+        utt: sequence_errors([t for t in hypotheses[utt] if t != drop], [t for t in tokens if t != drop], sclite)
         for utt, tokens in references.items()
     }
 
