@@ -1,5 +1,6 @@
 """What is compared with what: the rows with no bottleneck, with the paper's order, and with other libraries' layers."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from vqbn.scoring.bootstrap import Difference, per_difference
@@ -48,8 +49,9 @@ def agreement(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:
             if mean is not None and paper is not None:
                 ours.append(mean.mean)
                 papers.append(paper)
-        if len(ours) > 2:
-            parts.append(f"{kendall_tau(ours, papers):.2f} by {what} ({len(ours)} rows)")
+        tau = kendall_tau(ours, papers)
+        if len(ours) > 2 and not math.isnan(tau):
+            parts.append(f"{tau:.2f} by {what} ({len(ours)} rows)")
     return f"Order of the rows against the paper's, Kendall's τ: {', '.join(parts)}.\n" if parts else ""
 
 
