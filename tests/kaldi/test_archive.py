@@ -1,5 +1,6 @@
 """Archives: what is written is read back, and what is damaged is named."""
 
+import gzip
 import pickle
 
 import kaldiio
@@ -59,7 +60,7 @@ def test_an_scp_that_points_nowhere_is_refused_when_it_is_read(tmp_path, items):
         read_scp(tmp_path / "x.scp")
 
 
-@pytest.mark.parametrize("content", ["", "a\n", "a x.ark\n", "a x.ark:3\n\n"])
+@pytest.mark.parametrize("content", ["", "a\n", "a x.ark:3\n\n"])
 def test_a_malformed_scp_is_refused(tmp_path, content, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.ark").touch()
@@ -84,3 +85,48 @@ def test_a_cut_archive_names_the_item(tmp_path, items):
     ark.write_bytes(ark.read_bytes()[:30])
     with pytest.raises(InputError, match=r"x\.scp: 'a' is damaged"):
         read_scp(tmp_path / "x.scp")["a"]
+
+
+@pytest.fixture
+def foreign(tmp_path):
+    """A matrix, and scp entries in many styles that give it or a part of it."""
+    matrix = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
+    kaldiio.save_ark(str(tmp_path / "b.ark"), {"x": matrix, "y": matrix + 1}, scp=str(tmp_path / "b.scp"))
+    kaldiio.save_ark(str(tmp_path / "t.ark"), {"x": matrix, "y": matrix + 1}, scp=str(tmp_path / "t.scp"), text=True)
+    kaldiio.save_mat(str(tmp_path / "one.mat"), matrix + 1)
+    (tmp_path / "one.gz").write_bytes(gzip.compress((tmp_path / "one.mat").read_bytes()))
+    binary, text = ((tmp_path / name).read_text().splitlines()[1].split()[1] for name in ("b.scp", "t.scp"))
+    return matrix + 1, {
+        binary: slice(None),
+        text: slice(None),
+        f"{binary}[2:5]": slice(2, 6),
+        f"{binary}[2:5,1:2]": (slice(2, 6), slice(1, 3)),
+        f"{tmp_path}/one.mat": slice(None),
+        f"{tmp_path}/one.gz": slice(None),
+        f"gunzip -c {tmp_path}/one.gz |": slice(None),
+        f"{tmp_path}/one.mat[0:1]": slice(0, 2),
+    }
+
+
+def test_other_peoples_entries_are_read(foreign, tmp_path):
+    matrix, entries = foreign
+    (tmp_path / "x.scp").write_text("".join(f"u{number} {entry}\n" for number, entry in enumerate(entries)))
+    archive = read_scp(tmp_path / "x.scp")
+    for key, part in zip(archive, entries.values(), strict=True):
+        np.testing.assert_allclose(archive[key], matrix[part], atol=1e-5)
+
+
+@pytest.mark.parametrize("method", [1, 2, 3, 5, 7])
+def test_compressed_matrices_are_read(tmp_path, method):
+    matrix = np.random.default_rng(1).uniform(0, 1, size=(30, 5)).astype(np.float32)
+    kaldiio.save_ark(str(tmp_path / "c.ark"), {"x": matrix}, scp=str(tmp_path / "c.scp"), compression_method=method)
+    np.testing.assert_allclose(read_scp(tmp_path / "c.scp")["x"], matrix, atol=0.02)
+
+
+def test_a_command_that_fails_and_a_cut_gz_are_one_line(foreign, tmp_path):
+    (tmp_path / "one.gz").write_bytes((tmp_path / "one.gz").read_bytes()[:40])
+    (tmp_path / "x.scp").write_text(f"a false |\nb {tmp_path}/one.gz\n")
+    archive = read_scp(tmp_path / "x.scp")
+    for key in "ab":
+        with pytest.raises(InputError, match=f"'{key}' "):
+            archive[key]

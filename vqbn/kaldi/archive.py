@@ -1,6 +1,8 @@
 """Kaldi archives of matrices and vectors: an `ark` with the data and an `scp` that says where each item is."""
 
 import os
+import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -42,6 +44,10 @@ def write_scp(path: str | Path, entries: Mapping[str, str]) -> None:
     write_text(path, "".join(f"{key} {entry}\n" for key, entry in entries.items()))
 
 
+# A range of rows, or of rows and columns, at the end of an entry.
+RANGE = re.compile(r"\[[0-9:,]*\]$")
+
+
 class Archive(Mapping):
     """Utterance id → array, read from the `ark` files when asked for, each time anew.
 
@@ -74,7 +80,10 @@ class Archive(Mapping):
         """
         entry = self.entries[key]
         try:
-            array = kaldiio.load_mat(entry)
+            file, _, rows = entry.partition("[")
+            array = kaldiio.load_mat(
+                f"gunzip -c {shlex.quote(file)} |{rows and '[' + rows}" if file.endswith(".gz") else entry
+            )
         except OSError as error:
             raise InputError(
                 f"{self.path}: '{key}' can't be read from {entry}: {error.strerror or error}; "
@@ -92,7 +101,9 @@ class Archive(Mapping):
 def read_scp(path: str | Path) -> Archive:
     """Read an `scp` file; the items themselves are read when asked for.
 
-    Relative paths in it start from the current directory, as in Kaldi.
+    Entries are those of Kaldi: `file:offset` into an archive, binary or text, with plain or compressed matrices;
+    `file` with one item, gzipped or not; a shell command `command |`; each with a range of rows and columns such as
+    `[0:99]` or `[0:99,0:39]`, ends included. Relative paths start from the current directory.
 
     Raises:
         InputError: the file is missing or empty, a line is malformed or a duplicate, or an `ark` isn't there.
@@ -108,16 +119,19 @@ def read_scp(path: str | Path) -> Archive:
     arks: set[str] = set()
     for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
         key, _, entry = line.strip().partition(" ")
-        ark, _, offset = entry.strip().rpartition(":")
-        if not ark or not offset.isdecimal():
+        entry = entry.strip()
+        ark, _, offset = RANGE.sub("", entry).rpartition(":")
+        if not offset.isdecimal():
+            ark = RANGE.sub("", entry)
+        if not ark:
             raise InputError(f"{path}:{number}: found '{line[:80]}'; expected 'utterance file.ark:offset'")
         if key in entries:
             raise InputError(f"{path}:{number}: '{key}' is here twice; run the stage that makes the file again")
-        if ark not in arks:
+        if ark not in arks and not ark.endswith("|"):
             if not os.path.isfile(ark):
                 raise InputError(
                     f"{path}:{number}: points to {ark}, which isn't there; run the stage that makes it again"
                 )
             arks.add(ark)
-        entries[key] = entry.strip()
+        entries[key] = entry
     return Archive(path, entries)
