@@ -5,7 +5,7 @@
 # taken by itself. Without it those tests are skipped.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-tools/setup.sh --extras recipes,mini,align,torchaudio,test
+tools/setup.sh --extras recipes,mini,images,align,wsj,torchaudio,peers,test
 export PATH=$PWD/.venv/bin:$PATH
 # Two test processes share the machine: one thread each is faster than two that fight.
 export OMP_NUM_THREADS=1
