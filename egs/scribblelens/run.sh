@@ -55,7 +55,7 @@ esac
 resolve_given expdir datadir dumpdir
 eval_sets="dev test"
 expand_variants
-use_environment recipes
+use_environment recipes,images
 
 if begin_stage 0 "line lists: ${data:-OpenSLR 84} to $datadir/"; then
   if [ "$data" = mini ]; then
