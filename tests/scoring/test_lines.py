@@ -1,0 +1,135 @@
+"""Scores of whole lines: exact sums, the paper's NELBOs, and the commands of stages 3 to 6 on a tiny corpus."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vqbn.bin.decode_handwriting import main as decode
+from vqbn.bin.report_handwriting import main as report
+from vqbn.bin.score_handwriting import main as score
+from vqbn.bin.train_handwriting import main as train
+from vqbn.data.alphabet import Alphabet
+from vqbn.data.line_corpus import Line
+from vqbn.data.packed_lines import LineDataset, write_packed
+from vqbn.scoring.line_decoding import read_decoded_lines
+from vqbn.scoring.lines import character_accuracy, codebook_scores, score_lines
+from vqbn.training.config import parse_arguments
+from vqbn.training.handwriting import build_line_autoencoder
+from vqbn.training.keys import HANDWRITING
+
+TINY = "--conv_channels 2 --lstm_size 4 --mixer_size 6 --pixelcnn_channels 4 --pixelcnn_layers 2 --vq_codebook_size 8"
+TINY += " --vq_code_dim 6 --vq_normalization batch --batch_size 4 --chunk_columns 32 --max_updates 4"
+TINY += " --validate_every 2 --checkpoint_every 2 --polyak_decay 0.5"
+
+
+@pytest.fixture(scope="module")
+def dump(tmp_path_factory) -> Path:
+    """Stage 2's folder: vertical strokes, each `a` three columns of ink and each blank five of paper; read-only."""
+    folder = tmp_path_factory.mktemp("dump")
+    rng = np.random.default_rng(0)
+    alphabet = Alphabet.of(["a b"])
+    for name, count in (("train", 6), ("dev", 3), ("test", 3)):
+        lines, images, labels = [], [], []
+        for number in range(count):
+            text = "".join(rng.choice(list("ab "), rng.integers(4, 14)))
+            columns = [(letter, 3 if letter == "a" else 5) for letter in text]
+            image = np.full((sum(width for _, width in columns), 32), 3, dtype=np.uint8)
+            label = np.repeat(alphabet.encode(text, ""), [width for _, width in columns]).astype(np.int16)
+            image[label == alphabet.index["a"], 8:20] = 0
+            image[label == alphabet.index["b"], 16:28] = 1
+            lines.append(Line(f"nl/x/{name}/line{number}", "", "x", f"x/{name}", " ".join(text.split()) or "a"))
+            images.append(image)
+            labels.append(label)
+        (folder / name).mkdir()
+        write_packed(folder / name, lines, images, labels)
+    alphabet.write(folder / "alphabet.json")
+    (folder / "info.json").write_text(json.dumps({"height": 32, "grey_levels": 4}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(dump, tmp_path_factory) -> Path:
+    """A trained, decoded and scored run; read-only."""
+    expdir = tmp_path_factory.mktemp("exp") / "bn_seed3"
+    assert train(f"--dump {dump} --expdir {expdir} --seed 3 {TINY}".split()) == 0
+    for name in ("dev", "test"):
+        assert decode(f"--expdir {expdir} --dump {dump} --set {name} --pictures 1 --picture_columns 12".split()) == 0
+    assert decode(f"--expdir {expdir} --dump {dump} --set train --codes_only".split()) == 0
+    options = f"--expdir {expdir} --dump {dump} --set dev --set test --probe_set train --probe_epochs 2"
+    results = expdir.parent / "results/strokes"
+    assert score([*options.split(), "--results", str(results), "--data_label", "drawn strokes"]) == 0
+    return expdir
+
+
+def test_every_pixel_of_every_line_is_counted_once_however_it_is_batched(dump):
+    torch.manual_seed(0)
+    config = parse_arguments(f"--dump d --expdir e {TINY}".split(), "test", "", HANDWRITING)
+    model = build_line_autoencoder(config, 32, 4).eval()
+    dataset = LineDataset(dump, "train")
+    alone = np.zeros(len(dataset))
+    for line in range(len(dataset)):
+        pixels = torch.from_numpy(np.array(dataset.pixels(line)))[None].long()
+        encoded, _ = model.encoder(model.decoder.ink(pixels))
+        logits = model.decoder(pixels, model.mixer(model.bottleneck(encoded).quantized)).double()
+        alone[line] = -logits.log_softmax(-1).gather(-1, pixels[..., None]).sum().item()
+    expected = alone.sum() / (32 * dataset.columns.sum()) / math.log(2)
+    for batch_columns in (1, 100, 10000):
+        found = score_lines(model, dataset, batch_columns)
+        np.testing.assert_allclose(found.nats, alone, rtol=1e-4)
+        assert found.bpd == pytest.approx(expected, rel=1e-5)
+    only = score_lines(model, dataset, 100, pixels=False)
+    assert np.isnan(only.nats).all()
+    assert all((a == b).all() for a, b in zip(only.codes, found.codes, strict=True))
+
+
+def test_nelbos_are_those_of_the_papers_table_ii():
+    """0.213 bits and a perplexity of 322 of 4,096 codes, one for 32 x 4 pixels: 0.307 and 0.278."""
+    codes = [np.arange(322, dtype=np.int32)[:, None]]
+    scores, usage = codebook_scores(codes, 0.213, 4096, 128)
+    assert scores["perplexity"] == pytest.approx(322)
+    assert round(scores["uniform_nelbo"], 3) == 0.307
+    assert round(scores["unigram_nelbo"], 3) == 0.278
+    assert (scores["used_codes"], scores["codes_seen"], len(usage[0])) == (322, 322, 4096)
+
+
+def test_character_accuracy_counts_the_columns_under_each_codes_commonest_character():
+    codes = [np.array([[0], [1], [0]], dtype=np.int32)]
+    # Code 0: seven columns of 5 and one of 6; code 1: two of 6, two that belong to no character.
+    labels = [np.array([5, 5, 5, 5, 0, 6, 6, 0, 5, 5, 5, 6], dtype=np.int16)]
+    assert character_accuracy(codes, labels, 4, 8) == pytest.approx(9 / 10)
+    assert character_accuracy(codes, [np.full(12, -1, dtype=np.int16)], 4, 8) is None
+
+
+def test_a_run_ends_with_scores_that_belong_together(run):
+    scores = json.loads((run / "scores.json").read_text())
+    for name in ("dev", "test"):
+        found = scores[name]
+        assert found["uniform_nelbo"] == pytest.approx(found["reconstruction_bpd"] + 3 / 128)
+        assert found["unigram_nelbo"] == pytest.approx(
+            found["reconstruction_bpd"] + math.log2(found["perplexity"]) / 128
+        )
+        assert 1 <= found["perplexity"] <= found["used_codes"] <= found["codebook_size"] == 8
+        assert 0 < found["character_accuracy"] <= 1
+        assert found["probe_cer"] > 0
+    point = json.loads((run / "curve.jsonl").read_text().splitlines()[-1])
+    assert point["update"] == 4
+    decoded = read_decoded_lines(run / "decode_dev")
+    assert decoded.bpd == pytest.approx(scores["dev"]["reconstruction_bpd"])
+    assert (run / "images/dev_1.png").stat().st_size > 1000
+
+
+def test_the_report_has_the_run_beside_the_papers_rows(run):
+    out = run.parent / "RESULTS.md"
+    assert report(["--results", str(run.parent / "results"), "--out", str(out)]) == 0
+    text = out.read_text()
+    scores = json.loads((run / "scores.json").read_text())["test"]
+    row = next(line for line in text.split("Set `test`")[1].splitlines() if "`bn`" in line)
+    assert f"| {scores['reconstruction_bpd']:.4f} |" in row
+    assert "| 0.216 | 260 | 0.309 | 0.278 |" in row
+    assert text.count("not run") == 10
+    assert "drawn strokes" in text
+    assert (run.parent / "results/strokes/figures/bpd.png").exists()
