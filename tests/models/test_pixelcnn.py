@@ -12,6 +12,7 @@ from vqbn.models.pixelcnn import PixelCNN
 from vqbn.models.pixelcnn_sampling import draw
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+from masked_pixelcnn import MaskedPixelCNN
 from pixelcnn_sampling import compare
 
 REACH = 5
@@ -74,6 +75,13 @@ def test_the_authors_depth_reaches_ten_columns_and_ten_rows():
     assert seen[:, 0].min() == 14 - 10
     assert (seen[:, 1].min(), seen[:, 1].max()) == (16 - 10, 16 + 10)
     assert by_pixel[14].nonzero().flatten().tolist() == list(range(6, 16))
+
+
+def test_it_equals_the_usual_one_with_masked_kernels():
+    model = small(layers=3)
+    masked = MaskedPixelCNN(small(layers=3)).double()
+    pixels, condition = torch.randint(0, 4, (2, 11, 16)), torch.randn(2, 3, 6, dtype=torch.float64)
+    torch.testing.assert_close(masked(pixels, condition), model(pixels, condition))
 
 
 def test_changing_a_pixel_changes_no_logit_up_to_it():

@@ -15,7 +15,8 @@ from vqbn.bin.train_handwriting import main as train
 from vqbn.data.alphabet import Alphabet
 from vqbn.data.line_corpus import Line
 from vqbn.data.packed_lines import LineDataset, write_packed
-from vqbn.scoring.line_decoding import read_decoded_lines
+from vqbn.errors import InputError
+from vqbn.scoring.line_decoding import DecodedLines, read_decoded_lines, write_decoded_lines
 from vqbn.scoring.lines import character_accuracy, codebook_scores, score_lines
 from vqbn.training.config import parse_arguments
 from vqbn.training.handwriting import build_line_autoencoder
@@ -133,3 +134,36 @@ def test_the_report_has_the_run_beside_the_papers_rows(run):
     assert text.count("not run") == 10
     assert "drawn strokes" in text
     assert (run.parent / "results/strokes/figures/bpd.png").exists()
+
+
+def test_a_linear_bottleneck_is_trained_decoded_and_scored_without_codes(dump, tmp_path):
+    expdir = tmp_path / "none_seed1"
+    options = f"{TINY} --bottleneck linear --vq_normalization none"
+    assert train(f"--dump {dump} --expdir {expdir} {options}".split()) == 0
+    assert decode(f"--expdir {expdir} --dump {dump} --set dev --pictures 1 --picture_columns 8".split()) == 0
+    assert decode(f"--expdir {expdir} --dump {dump} --set train --codes_only".split()) == 0
+    assert score(f"--expdir {expdir} --dump {dump} --probe_set train".split()) == 0
+    assert json.loads((expdir / "scores.json").read_text())["dev"].keys() == {"reconstruction_bpd"}
+
+
+def test_scoring_codes_alone_is_refused(run, dump, capsys):
+    assert score(f"--expdir {run} --dump {dump} --set train".split()) == 1
+    assert "holds codes alone" in capsys.readouterr().err
+
+
+def test_a_decoding_comes_back_and_damage_is_named(tmp_path):
+    about = {"set": "dev", "checkpoint": "best", "update": 7, "subsampling": 4, "height": 32, "averaged": True}
+    about |= {"codebook_size": 9, "num_codebooks": 1}
+    codes = [np.array([[1], [8]], dtype=np.int32), np.array([[3]], dtype=np.int32)]
+    nats = np.array([12.345678901234567, 1 / 3])
+    write_decoded_lines(tmp_path / "d", DecodedLines(["a/1", "a/2"], np.array([8, 3]), nats, codes, about))
+    again = read_decoded_lines(tmp_path / "d")
+    assert again.ids == ["a/1", "a/2"]
+    assert (again.nats == nats).all()
+    assert all((a == b).all() for a, b in zip(again.codes, codes, strict=True))
+    (tmp_path / "d/lines.tsv").write_text("id\tcolumns\tnats\na/1\t12\t1.0\na/2\t3\t1.0\n")
+    with pytest.raises(InputError, match=r"codes\.scp: 'a/1' has 2 codes, expected 3"):
+        read_decoded_lines(tmp_path / "d")
+    (tmp_path / "d/lines.tsv").write_text("id\tcolumns\tnats\na/1\tmany\t1.0\n")
+    with pytest.raises(InputError, match=r"lines\.tsv: found something else than numbers"):
+        read_decoded_lines(tmp_path / "d")
