@@ -61,6 +61,17 @@ def test_it_goes_on_where_it_stopped():
     assert goes_off_after(restored, 5, 300) == [500 - 333]
 
 
+def test_it_keeps_the_counts_of_the_last_window_and_goes_on_after_it_went_off():
+    alarm = CollapseAlarm(200)
+    goes_off_after(alarm, 5, 510)
+    assert alarm.last_counts.sum() == 50 * 400
+    assert alarm.counts.sum() == 10 * 400
+    goes_off_after(alarm, 100, 40)
+    assert alarm.perplexity > 20
+    alarm.forget_counts()
+    assert alarm.last_counts is alarm.counts is None
+
+
 def collapse(updates: int, **options) -> list:
     torch.manual_seed(0)
     vq = VQBottleneck(4, 4, 200, projection=False, codebook_init=100.0, **options)

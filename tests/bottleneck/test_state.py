@@ -161,3 +161,11 @@ def test_packing_gives_everything_back():
     for name, tensor in tensors.items():
         assert found[name].dtype == tensor.dtype
         assert torch.equal(found[name], tensor)
+
+
+def test_a_state_of_a_newer_format_is_refused_saying_so(monkeypatch):
+    monkeypatch.setattr("vqbn.bottleneck.state.VERSION", 7)
+    newer = bottleneck().get_extra_state()
+    monkeypatch.undo()
+    with pytest.raises(RuntimeError, match=r"has the format 7.* reads formats up to 1.*update vqbn"):
+        bottleneck().set_extra_state(newer)

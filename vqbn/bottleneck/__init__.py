@@ -1,5 +1,6 @@
 """Vector-quantised bottlenecks that do not collapse, for any PyTorch model."""
 
+from vqbn.bottleneck.diagnosis import Diagnosis, diagnose
 from vqbn.bottleneck.groups import parameter_groups
 from vqbn.bottleneck.kmeans import kmeans
 from vqbn.bottleneck.linear import LinearBottleneck
@@ -13,11 +14,13 @@ from vqbn.bottleneck.schedule import ReestimationSchedule
 
 __all__ = [
     "BottleneckOutput",
+    "Diagnosis",
     "LinearBottleneck",
     "Reestimation",
     "ReestimationSchedule",
     "Reservoir",
     "VQBottleneck",
+    "diagnose",
     "kmeans",
     "nearest_codes",
     "parameter_groups",

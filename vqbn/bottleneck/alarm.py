@@ -22,12 +22,15 @@ class CollapseAlarm:
 
     Attributes:
         perplexity: that of the last whole window, lowest over codebooks, or None.
+        counts: of the window that isn't complete, int64 (num_codebooks, K), or None.
+        last_counts: of the last whole window, if the codebook is still the same, or None.
     """
 
     def __init__(self, codebook_size: int):
         self.codebook_size = codebook_size
         self.perplexity: float | None = None
         self.counts: torch.Tensor | None = None
+        self.last_counts: torch.Tensor | None = None
         self._updates = 0
         self._low_for = 0
         self._went_off = False
@@ -41,21 +44,20 @@ class CollapseAlarm:
         Returns:
             Whether to warn, now.
         """
-        if self._went_off:
-            return False
         self.counts = counts.clone() if self.counts is None else self.counts.to(counts.device) + counts
         self._updates += 1
         if self._updates < _WINDOW or int(self.counts[0].sum()) < self.codebook_size:
             return False
         self.perplexity = perplexity(self.counts).min().item()
         self._low_for = self._low_for + self._updates if self.perplexity < SHARE * self.codebook_size else 0
-        self.restart_window()
-        self._went_off = self._low_for >= UPDATES
-        return self._went_off
+        self.last_counts, self.counts, self._updates = self.counts, None, 0
+        goes_off = self._low_for >= UPDATES and not self._went_off
+        self._went_off |= goes_off
+        return goes_off
 
-    def restart_window(self) -> None:
-        """Forget the window that isn't complete: its codes are those of a codebook that is gone."""
-        self.counts = None
+    def forget_counts(self) -> None:
+        """Begin a new window: the codes counted so far are those of a codebook that is gone."""
+        self.counts = self.last_counts = None
         self._updates = 0
 
     def state(self) -> tuple[dict, dict[str, torch.Tensor]]:
@@ -66,7 +68,8 @@ class CollapseAlarm:
             "low_for": self._low_for,
             "went_off": self._went_off,
         }
-        return values, {} if self.counts is None else {"alarm_counts": self.counts}
+        tensors = {"alarm_counts": self.counts, "alarm_last_counts": self.last_counts}
+        return values, {name: tensor for name, tensor in tensors.items() if tensor is not None}
 
     def load(self, values: dict, tensors: dict[str, torch.Tensor]) -> None:
         """Continue from what `state` gave."""
@@ -75,3 +78,4 @@ class CollapseAlarm:
         self._low_for = values["low_for"]
         self._went_off = values["went_off"]
         self.counts = tensors.get("alarm_counts")
+        self.last_counts = tensors.get("alarm_last_counts")

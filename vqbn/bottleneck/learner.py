@@ -1,6 +1,7 @@
 """What a codebook learns from training beside gradients: moving averages and clusterings."""
 
 import logging
+import sys
 import time
 import warnings
 
@@ -36,7 +37,7 @@ class CodebookLearner:
         seeding: of k-means.
         match: number new codewords like the old ones.
         seed: of the reservoir and k-means.
-        verbose: log every clustering as information.
+        verbose: log every clustering as information; where logging is not set up, print it to stderr.
         advice: what to try if the codebook collapses.
 
     Attributes:
@@ -258,7 +259,7 @@ class CodebookLearner:
             ema_counts.fill_(1)
             ema_sums.copy_(new)
         self.reservoir.reset()
-        self.alarm.restart_window()
+        self.alarm.forget_counts()
         self.clock.due = False
         self.clock.quantizing = True
         done = Reestimation(self.clock.updates + 1, vectors, before, after, used, time.perf_counter() - started)
@@ -284,7 +285,12 @@ class CodebookLearner:
         )
 
     def _log(self, level: int, message: str) -> None:
-        if self._speaks():
+        if not self._speaks():
+            return
+        if self.verbose and level >= logging.INFO and not logger.hasHandlers():
+            # Where nobody has set logging up, Python drops everything below a warning.
+            print(message, file=sys.stderr, flush=True)
+        else:
             logger.log(level, message)
 
     def _speaks(self) -> bool:
@@ -316,7 +322,7 @@ class CodebookLearner:
         Raises:
             RuntimeError: it belongs to a codebook of another size, or to another reservoir.
         """
-        for name in ("counts", "alarm_counts"):
+        for name in ("counts", "alarm_counts", "alarm_last_counts"):
             if name in tensors and tensors[name].shape != codebook.shape[:2]:
                 raise RuntimeError(
                     f"the extra state counts the codes of {tuple(tensors[name].shape)} codebooks and codewords; "

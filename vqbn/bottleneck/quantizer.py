@@ -3,6 +3,7 @@
 import contextlib
 import weakref
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
@@ -21,6 +22,9 @@ from vqbn.bottleneck.padding import valid_positions
 from vqbn.bottleneck.reestimation import Reestimation
 from vqbn.bottleneck.schedule import ReestimationSchedule
 from vqbn.bottleneck.state import pack, unpack
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class VQBottleneck(nn.Module):
@@ -66,7 +70,8 @@ class VQBottleneck(nn.Module):
         seeding: of k-means: "k-means||", "k-means++" or "random".
         match: number new codewords like the old ones that they are nearest to; outputs don't depend on it.
         seed: of the reservoir and k-means.
-        verbose: log every clustering as information (else for debugging only).
+        verbose: log every clustering as information (else for debugging only); printed to stderr where the program
+            has not set logging up.
 
     Raises:
         ValueError: an argument is out of its range, or two don't go together.
@@ -169,6 +174,53 @@ class VQBottleneck(nn.Module):
         self._following: Following | None = None
         self._live: weakref.ref[VQBottleneck] | None = None
 
+    @classmethod
+    def from_codebook(
+        cls,
+        codebook: "torch.Tensor | np.ndarray",
+        projection: bool = False,
+        input_dim: int | None = None,
+        **options,
+    ) -> "VQBottleneck":
+        """A bottleneck with codewords that exist: those of `kmeans`, or of the command vqbn-fit-codebook.
+
+        It quantises from the start; with a `reestimation` schedule too, until that replaces the codewords. For units
+        from frozen features, `from_codebook(codebook).eval()(features).indices` is all there is to do.
+
+        Args:
+            codebook: codewords (K, D), or (C, K, D) for C codebooks; copied, as float32 unless torch's default type
+                is another.
+            projection: as for the class, but off: the codewords are those of the vectors themselves.
+            input_dim: as for the class; C·D by default.
+            options: any other argument of the class but those that the codebook settles: code_dim, codebook_size,
+                num_codebooks and codebook_init.
+
+        Raises:
+            ValueError: the codebook's shape isn't one of these, or a value isn't finite; or as the class.
+            TypeError: an option isn't one of the class, or is settled by the codebook.
+        """
+        settled = {"code_dim", "codebook_size", "num_codebooks", "codebook_init"} & options.keys()
+        if settled:
+            raise TypeError(f"{', '.join(sorted(settled))}: settled by the codebook; leave it out")
+        codewords = torch.as_tensor(codebook).detach()
+        if codewords.dim() == 2:
+            codewords = codewords.unsqueeze(0)
+        if codewords.dim() != 3 or codewords.numel() == 0:
+            raise ValueError(f"codebook must have the shape (K, D) or (C, K, D), not {tuple(codewords.shape)}")
+        if not bool(codewords.isfinite().all()):
+            raise ValueError("the codebook has non-finite values")
+        num_codebooks, size, dim = codewords.shape
+        code_dim = num_codebooks * dim
+        bottleneck = cls(
+            code_dim if input_dim is None else input_dim, code_dim, size, num_codebooks, projection, **options
+        ).to(codewords.device)
+        with torch.no_grad():
+            bottleneck.codebook.copy_(codewords)
+            if bottleneck.update == "ema":
+                bottleneck.ema_sums.copy_(codewords)
+        bottleneck.learner.clock.quantizing = True
+        return bottleneck
+
     def __getstate__(self) -> dict:
         # Neither a copy nor a file follows the optimiser, or stands for a live bottleneck.
         return self.__dict__ | {"_following": None, "_live": None}
@@ -202,11 +254,7 @@ class VQBottleneck(nn.Module):
             ValueError: a shape doesn't fit.
             TypeError: a type doesn't fit.
         """
-        if x.shape[-1] != self.input_dim:
-            raise ValueError(f"the last dimension of the input must be {self.input_dim}; got {tuple(x.shape)}")
-        if not x.is_floating_point():
-            raise TypeError(f"the input must be a floating-point tensor, not {x.dtype}")
-        valid = valid_positions(x, lengths, mask)
+        valid = self._checked_positions(x, lengths, mask)
         shape = x.shape[:-1]
         # Exported, the context would be an operator of its own that no other runtime knows.
         with contextlib.nullcontext() if _exporting() else torch.autocast(x.device.type, enabled=False):
@@ -221,6 +269,16 @@ class VQBottleneck(nn.Module):
         return BottleneckOutput(
             quantized.reshape(*shape, self.code_dim), indices.reshape(*shape, self.num_codebooks), loss
         )
+
+    def _checked_positions(
+        self, x: torch.Tensor, lengths: torch.Tensor | None, mask: torch.Tensor | None
+    ) -> torch.Tensor | None:
+        """Which positions are real, or None for all; raises as `forward` says."""
+        if x.shape[-1] != self.input_dim:
+            raise ValueError(f"the last dimension of the input must be {self.input_dim}; got {tuple(x.shape)}")
+        if not x.is_floating_point():
+            raise TypeError(f"the input must be a floating-point tensor, not {x.dtype}")
+        return valid_positions(x, lengths, mask)
 
     def _latents(self, x: torch.Tensor, valid: torch.Tensor | None, learning: bool) -> torch.Tensor:
         """What is compared with the codewords, (N, num_codebooks, codeword_dim), of `x` (N, input_dim)."""
@@ -304,6 +362,27 @@ class VQBottleneck(nn.Module):
             raise ValueError(f"indices must be within -1..{self.codebook_size - 1}")
         codewords = torch.where((flat >= 0).unsqueeze(2), self._codewords(flat.clamp(min=0)), 0.0)
         return codewords.reshape(*indices.shape[:-1], self.code_dim)
+
+    @torch.no_grad()
+    def latents(
+        self, x: torch.Tensor, lengths: torch.Tensor | None = None, mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """The vectors that are compared with the codewords, as evaluation computes them; nothing changes by it.
+
+        Args:
+            x, lengths, mask: as `forward` takes them.
+
+        Returns:
+            (n, num_codebooks, code_dim / num_codebooks), in order, for the n real vectors; no gradient.
+
+        Raises:
+            ValueError, TypeError: as `forward`.
+        """
+        valid = self._checked_positions(x, lengths, mask)
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.to(self.codebook.dtype).reshape(-1, self.input_dim)
+            latents = self._latents(x, None, False)
+            return latents if valid is None else latents[valid.reshape(-1)]
 
     def _is_trainable(self) -> bool:
         return any(parameter.requires_grad for parameter in self.parameters())

@@ -50,11 +50,14 @@ def unpack(packed: torch.Tensor) -> tuple[dict, dict[str, torch.Tensor]]:
     if len(data) < _HEAD.size or data[: len(MAGIC)] != MAGIC:
         raise _refused("it doesn't begin as one should")
     _, version, text_length, length, checksum = _HEAD.unpack_from(data)
-    if version != VERSION:
-        raise _refused(f"it has the version {version}, and this version of vqbn reads {VERSION}")
     body = memoryview(data)[_HEAD.size :]
     if len(body) != length or zlib.crc32(body) != checksum:
         raise _refused("its checksum is wrong: it was cut, averaged, or damaged")
+    if version > VERSION:
+        raise RuntimeError(
+            f"the extra state of a VQBottleneck has the format {version}, and this version of vqbn reads formats up to "
+            f"{VERSION}: it was written by a newer one; update vqbn"
+        )
     content = json.loads(bytes(body[:text_length]))
     tensors, position = {}, text_length
     for name, dtype, shape in content["tensors"]:
