@@ -14,7 +14,7 @@ from vqbn.bin import import_alignments, make_features
 from vqbn.bin.make_features import main
 from vqbn.kaldi.archive import read_scp
 from vqbn.kaldi.audio import read_audio
-from vqbn.kaldi.cmvn import accumulate, read_cmvn
+from vqbn.kaldi.cmvn import accumulate, read_cmvn, read_speaker_cmvn
 from vqbn.kaldi.deltas import add_deltas
 from vqbn.kaldi.features import log_mel
 
@@ -101,6 +101,31 @@ def test_features_phones_tokens_and_statistics(run, corpus):
     assert report["train"]["frames"] == 24 * FRAMES
     assert report["dev"]["by_phone"]["AH"]["mean_frames"] == 5.0
     assert "AH has 33.3% of the frames" in (dump / "report.txt").read_text()
+
+
+def test_statistics_of_each_speaker_where_asked(run, corpus):
+    for name in ("train", "dev"):
+        path = corpus / "data" / name / "utt2spk"
+        ids = [line.split()[0] for line in path.read_text().splitlines()]
+        path.write_text("".join(f"{utterance} {utterance[:2]}\n" for utterance in ids))
+    assert run() == 0
+    plain = contents(corpus / "dump")
+    assert run("--cmvn", "speaker") == 0
+    added = contents(corpus / "dump").keys() - plain.keys()
+    assert added == {f"{name}/cmvn.{kind}" for name in ("train", "dev") for kind in ("ark", "scp")}
+    assert {name: contents(corpus / "dump")[name] for name in plain} == plain
+    break_audio(corpus, "phones")  # t07 is left out, and enters no statistics
+    assert run("--cmvn", "speaker") == 0
+    for name, speakers in (("train", ["t0", "t1", "t2"]), ("dev", ["d0", "d1", "d2", "d3", "d4"])):
+        features = read_scp(corpus / "dump" / name / "feats.scp")
+        sums = read_speaker_cmvn(corpus / "dump" / name / "cmvn.scp", dims=243)
+        assert list(sums) == speakers
+        for speaker, cmvn in sums.items():
+            own = [add_deltas(x) for utterance, x in features.items() if utterance.startswith(speaker)]
+            np.testing.assert_allclose(cmvn.stats, accumulate(own).stats)
+    assert read_speaker_cmvn(corpus / "dump/train/cmvn.scp")["t0"].frames == 9 * FRAMES
+    assert run("--cmvn", "global") == 0
+    assert not list(corpus.glob("dump/*/cmvn.*"))
 
 
 def test_several_processes_and_another_directory_give_the_same(run, corpus, tmp_path, monkeypatch):
@@ -310,12 +335,13 @@ def test_real_utterances_equal_kaldis_features_and_statistics(real_data, tmp_pat
     chosen = (feats / "utts").read_text().split()
     train = tmp_path / "train"
     train.mkdir()
-    for name, column in (("text", "HELLO"), ("utt2spk", "s")):
-        (train / name).write_text("".join(f"{utterance} {column}\n" for utterance in chosen))
+    (train / "text").write_text("".join(f"{utterance} HELLO\n" for utterance in chosen))
+    (train / "utt2spk").write_text("".join(f"{utterance} {utterance.split('-')[0]}\n" for utterance in chosen))
     shutil.copy(feats / "wav.scp", train / "wav.scp")
     assert import_alignments.main(["--kaldi_exp", str(corpus / "kaldi/exp"), "--set", str(train)]) == 0
     out = tmp_path / "dump"
-    assert main(["--data", str(train), "--audio_root", str(feats), "--out", str(out), "--nj", "1"]) == 0
+    options = ["--audio_root", str(feats), "--out", str(out), "--nj", "1", "--cmvn", "speaker"]
+    assert main(["--data", str(train), *options]) == 0
     features = read_scp(out / "train/feats.scp")
     assert list(features) == chosen
     expected = dict(kaldiio.load_ark(str(feats / "fbank80e.ark")))
@@ -328,3 +354,7 @@ def test_real_utterances_equal_kaldis_features_and_statistics(real_data, tmp_pat
     for key in chosen:
         runs = read_scp(out / "train/phones.scp")[key].reshape(-1, 2)
         assert runs[:, 1].sum() == len(features[key])
+    speakers = read_speaker_cmvn(out / "train/cmvn.scp", dims=243)
+    for speaker, stats in kaldiio.load_ark(str(feats / "cmvn_per_spk.ark")):
+        np.testing.assert_allclose(speakers[speaker].stats[:, :81], stats[:, :81], rtol=1e-5)
+        assert speakers[speaker].frames == stats[0, 81]

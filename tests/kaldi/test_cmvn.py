@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from vqbn.errors import InputError
-from vqbn.kaldi.cmvn import Cmvn, accumulate, read_cmvn, write_cmvn
+from vqbn.kaldi.archive import write_archive
+from vqbn.kaldi.cmvn import Cmvn, accumulate, accumulate_groups, read_cmvn, read_speaker_cmvn, write_cmvn
 from vqbn.kaldi.deltas import add_deltas
 
 
@@ -88,3 +89,39 @@ def test_normalise_equals_apply_cmvn(real_data):
     static = dict(kaldiio.load_ark(str(folder / "fbank80e.ark")))
     for utterance, expected in kaldiio.load_ark(str(folder / "fbank80e_cmvn_global_normvars_true.ark")):
         np.testing.assert_allclose(cmvn.normalise(static[utterance]), expected, atol=1e-4)
+
+
+def test_groups_share_matrices(matrices):
+    names = ("a", "b", "a")
+    sums = accumulate_groups((("all", name), matrix) for name, matrix in zip(names, matrices, strict=True))
+    assert list(sums) == ["all", "a", "b"]
+    np.testing.assert_array_equal(sums["all"].stats, accumulate(matrices).stats)
+    np.testing.assert_array_equal(sums["a"].stats, accumulate([matrices[0], matrices[2]]).stats)
+    np.testing.assert_array_equal(sums["b"].stats, accumulate([matrices[1]]).stats)
+
+
+def test_damaged_statistics_of_a_speaker_are_named(tmp_path, matrices):
+    good = accumulate(matrices).stats
+    for name, stats, message in (
+        ("shape", good[:1], "'b': not CMVN statistics"),
+        ("empty", np.zeros_like(good), "'b': CMVN statistics of no frames"),
+        ("narrow", good[:, 1:], "'b': statistics of 3 dimensions; expected 4"),
+    ):
+        write_archive(tmp_path, name, {"a": good, "b": stats})
+        with pytest.raises(InputError, match=f"{name}.scp: {message}"):
+            read_speaker_cmvn(tmp_path / f"{name}.scp", dims=4)
+    with pytest.raises(InputError, match=r"missing.scp: no such file; .*--cmvn speaker"):
+        read_speaker_cmvn(tmp_path / "missing.scp")
+
+
+def test_each_speaker_equals_kaldis_compute_cmvn_stats(real_data):
+    """In Kaldi's own file the id of a speaker is what precedes the hyphen of the utterances'."""
+    folder = real_data / "speechocean762/kaldi/expected/feats"
+    static = dict(kaldiio.load_ark(str(folder / "fbank80e.ark")))
+    ours = accumulate_groups(((utterance.split("-")[0],), matrix) for utterance, matrix in static.items())
+    expected = dict(kaldiio.load_ark(str(folder / "cmvn_per_spk.ark")))
+    assert ours.keys() == expected.keys()
+    for speaker, stats in expected.items():
+        np.testing.assert_allclose(ours[speaker].stats, stats, rtol=1e-6)
+    for utterance, normalised in kaldiio.load_ark(str(folder / "fbank80e_cmvn_spk_normvars_true.ark")):
+        np.testing.assert_allclose(ours[utterance.split("-")[0]].normalise(static[utterance]), normalised, atol=1e-4)

@@ -74,9 +74,8 @@ def main(argv: list[str]) -> None:
     import torch
 
     from vqbn.data.chunks import whole_utterances
-    from vqbn.data.speech import SpeechDataset
+    from vqbn.data.speech import open_set
     from vqbn.data.tokens import Tokens
-    from vqbn.kaldi.cmvn import read_cmvn
     from vqbn.kaldi.features import FRAME_SHIFT
     from vqbn.scoring.decoding import decode, output_folder, write_decoded
     from vqbn.training.checkpoint import load_recognizer
@@ -96,7 +95,7 @@ def main(argv: list[str]) -> None:
             f"{dump / 'tokens.txt'}: {len(tokens)} tokens that are not the {len(loaded.tokens)} of {loaded.path}; "
             "give the --dump that the model was trained on"
         )
-    dataset = SpeechDataset(dump / args.set_name, tokens, read_cmvn(dump / "cmvn.ark"))
+    dataset = open_set(dump, args.set_name, tokens, loaded.config.get("cmvn", "global"))
     if not any((dataset.segments(utterance)[:, 0] != 0).any() for utterance in dataset.utterances):
         raise InputError(f"{dump / args.set_name}: no utterance has a phone to score against; run stage 2 again")
     model = loaded.model.to(device).eval()

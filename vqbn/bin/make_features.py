@@ -1,13 +1,12 @@
 """vqbn-make-features (stage 2): features of data directories, joined with their alignments, and CMVN statistics."""
 
 import argparse
-import functools
 import json
 import logging
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from vqbn.errors import InputError
 from vqbn.files import write_text
 from vqbn.jobs import map_jobs
 from vqbn.kaldi.archive import write_archive, write_scp
-from vqbn.kaldi.cmvn import Cmvn, accumulate, write_cmvn
+from vqbn.kaldi.cmvn import Cmvn, accumulate_groups, write_cmvn
 from vqbn.kaldi.ctm import Segment, read_ctm
 from vqbn.kaldi.datadir import DataDir, read_data_dir
 from vqbn.kaldi.deltas import add_deltas
@@ -37,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 # Starting a process takes about as long as the statistics of this many frames.
 FRAMES_WORTH_A_PROCESS = 2_000_000
+# No speaker's name, as those are not empty.
+EVERYONE = ""
 
 
 @dataclass
@@ -95,6 +96,13 @@ def parser() -> argparse.ArgumentParser:
         help="kaldi-native-fbank or torchaudio; they agree to 1e-4 on average (default: kaldi)",
     )
     options.add_argument(
+        "--cmvn",
+        choices=("global", "speaker"),
+        default="global",
+        help="the training set's statistics for everyone, or also each speaker's own, in <set>/cmvn.ark and cmvn.scp; "
+        "the models to be trained with those take --cmvn speaker too (default: global)",
+    )
+    options.add_argument(
         "--max_bad",
         type=float,
         default=0.05,
@@ -127,11 +135,8 @@ def main(argv: list[str]) -> None:
         if is_train:
             tokens = make_tokens(each, sets, out)
         write_set(each, tokens)
-    if sets[0].name == args.train_set:
-        begin = time.monotonic()
-        cmvn = global_cmvn(sets[0], args.nj)
-        write_cmvn(out / "cmvn.ark", cmvn)
-        logger.info("wrote %s from %d frames in %.1f s", out / "cmvn.ark", cmvn.frames, time.monotonic() - begin)
+    for each in sets:
+        write_statistics(each, each.name == args.train_set, args.cmvn == "speaker", args.nj)
     write_report(sets, out)
     logger.info("stage 2 took %.1f s", time.monotonic() - start)
 
@@ -243,23 +248,62 @@ def write_set(each: Set, tokens: Tokens) -> None:
     write_archive(each.folder, "phones", ((key, encode(each.joined[key], tokens.index)) for key in order))
     write_scp(each.folder / "feats.scp", {key: places[key] for key in order})
     write_text(each.folder / "utt2spk", "".join(f"{key} {each.data.utterances[key].speaker}\n" for key in order))
+    write_text(each.folder / "text", "".join(f"{key} {each.data.utterances[key].text}\n" for key in order))
     write_text(each.folder / "utt2num_frames", "".join(f"{key} {frames[key]}\n" for key in order))
     logger.info("wrote %s: %d utterances", each.folder, len(order))
 
 
-def global_cmvn(train: Set, nj: int) -> Cmvn:
-    """Sum over the training set's joined utterances: static features and both derivatives."""
-    chosen = [(content, [key for key in content.frames if key in train.joined]) for content in train.contents]
-    processes = nj if sum(train.frames.values()) > FRAMES_WORTH_A_PROCESS else 1
-    sums = map_jobs(part_cmvn, [pair for pair in chosen if pair[1]], processes, "CMVN, parts")
-    return functools.reduce(Cmvn.__add__, sums)
+def write_statistics(each: Set, for_all: bool, by_speaker: bool, nj: int) -> None:
+    """Write CMVN statistics over a set's joined utterances: static features and both derivatives.
+
+    Args:
+        each: the set.
+        for_all: write those of all its frames together, beside the set's folder.
+        by_speaker: write those of each speaker in the set's folder; if not, what an earlier run left there is removed.
+        nj: processes.
+    """
+    begin = time.monotonic()
+    if not by_speaker:
+        for name in ("cmvn.scp", "cmvn.ark"):
+            (each.folder / name).unlink(missing_ok=True)
+    if not for_all and not by_speaker:
+        return
+    sums = sum_frames(each, for_all, by_speaker, nj)
+    frames = sum(each.frames[utterance] for utterance in each.joined)
+    if for_all:
+        path = each.folder.parent / "cmvn.ark"
+        write_cmvn(path, sums.pop(EVERYONE))
+        logger.info("wrote %s from %d frames in %.1f s", path, frames, time.monotonic() - begin)
+    if by_speaker:
+        write_archive(each.folder, "cmvn", ((speaker, sums[speaker].stats) for speaker in sorted(sums)))
+        path = each.folder / "cmvn.scp"
+        logger.info("wrote %s: %d speakers in %.1f s", path, len(sums), time.monotonic() - begin)
 
 
-def part_cmvn(chosen: tuple[PartContent, list[str]]) -> Cmvn:
-    """The statistics of some of a part's utterances."""
-    content, utterances = chosen
+def sum_frames(each: Set, for_all: bool, by_speaker: bool, nj: int) -> dict[str, Cmvn]:
+    """Statistics of everyone together, of each speaker, or both, over a set's joined utterances."""
+    chosen = []
+    for content in each.contents:
+        groups = {
+            key: [EVERYONE] * for_all + [each.data.utterances[key].speaker] * by_speaker
+            for key in content.frames
+            if key in each.joined
+        }
+        if groups:
+            chosen.append((content, groups))
+    processes = nj if sum(each.frames.values()) > FRAMES_WORTH_A_PROCESS else 1
+    total: dict[str, Cmvn] = {}
+    for sums in map_jobs(sum_part, chosen, processes, "CMVN, parts"):
+        for group, cmvn in sums.items():
+            total[group] = total[group] + cmvn if group in total else cmvn
+    return total
+
+
+def sum_part(chosen: tuple[PartContent, dict[str, Collection[str]]]) -> dict[str, Cmvn]:
+    """The statistics of a part's groups: utterance → the groups that it belongs to."""
+    content, groups = chosen
     archive = content.archive
-    return accumulate(add_deltas(archive[utterance]) for utterance in utterances)
+    return accumulate_groups((groups[utterance], add_deltas(archive[utterance])) for utterance in groups)
 
 
 def write_report(sets: Sequence[Set], out: Path) -> None:

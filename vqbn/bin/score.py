@@ -108,9 +108,8 @@ def score_set(expdir: str | Path, dump: str | Path, set_name: str) -> "Evaluatio
         InputError: the set is not decoded, its files are malformed, or they and the alignments are of different
             utterances.
     """
-    from vqbn.data.speech import SpeechDataset
+    from vqbn.data.speech import open_set
     from vqbn.data.tokens import Tokens
-    from vqbn.kaldi.cmvn import read_cmvn
     from vqbn.scoring.decoding import output_folder, read_decoded
     from vqbn.scoring.evaluation import evaluate_codes, evaluate_phones
     from vqbn.scoring.per import SILENCE
@@ -118,7 +117,7 @@ def score_set(expdir: str | Path, dump: str | Path, set_name: str) -> "Evaluatio
     folder, dump = output_folder(expdir, set_name), Path(dump)
     decoded = read_decoded(folder)
     tokens = Tokens.read(dump / "tokens.txt")
-    dataset = SpeechDataset(dump / set_name, tokens, read_cmvn(dump / "cmvn.ark"))
+    dataset = open_set(dump, set_name, tokens)
     missing = sorted(decoded.references.keys() ^ set(dataset.utterances))
     if missing:
         raise InputError(

@@ -37,7 +37,7 @@ def write_subset(source: str | Path, target: str | Path, speakers: Collection[st
 
     Args:
         source: a folder that stage 2 made.
-        target: gets the lists of the speakers' utterances.
+        target: gets the lists of the speakers' utterances, and the speakers' CMVN statistics where there are any.
         speakers: ids.
 
     Returns:
@@ -59,6 +59,11 @@ def write_subset(source: str | Path, target: str | Path, speakers: Collection[st
             pairs = read_pairs(source / name).items()
             lines = (f"{utterance} {value}\n" for utterance, value in pairs if utterance in wanted)
             write_text(target / name, "".join(lines))
+    if (source / "cmvn.scp").is_file():
+        entries = read_scp(source / "cmvn.scp").entries
+        write_scp(target / "cmvn.scp", {speaker: entry for speaker, entry in entries.items() if speaker in speakers})
+    else:
+        (target / "cmvn.scp").unlink(missing_ok=True)
     return len(wanted)
 
 

@@ -1,5 +1,6 @@
 """A set of utterances with features and phone alignments, as stage 2 leaves them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,30 @@ import numpy as np
 from vqbn.data.tokens import Tokens
 from vqbn.errors import InputError
 from vqbn.kaldi.archive import read_scp
-from vqbn.kaldi.cmvn import Cmvn
+from vqbn.kaldi.cmvn import Cmvn, read_cmvn, read_speaker_cmvn
 from vqbn.kaldi.deltas import add_deltas
 
 CHANNELS = 3  # static, delta, delta-delta
 REACH = 4  # frames on either side that the second derivative looks at
+
+
+def open_set(dump: str | Path, name: str, tokens: Tokens, cmvn: str = "global", cache: bool = False) -> "SpeechDataset":
+    """Open a set that stage 2 made, with its normalisation.
+
+    Args:
+        dump: the folder of the sets.
+        name: the set, a folder in `dump`.
+        tokens: what the alignment's numbers mean.
+        cmvn: "global": the training set's statistics for all; "speaker": each speaker's own, which stage 2 makes where
+            asked.
+        cache: keep the static features in memory once read.
+
+    Raises:
+        InputError: a file is missing or malformed.
+    """
+    folder = Path(dump) / name
+    statistics = read_cmvn(Path(dump) / "cmvn.ark") if cmvn == "global" else read_speaker_cmvn(folder / "cmvn.scp")
+    return SpeechDataset(folder, tokens, statistics, cache)
 
 
 class SpeechDataset:
@@ -20,7 +40,7 @@ class SpeechDataset:
     Args:
         folder: holds feats.scp, phones.scp, utt2spk and utt2num_frames.
         tokens: what the alignment's numbers mean.
-        cmvn: global statistics of static, delta and delta-delta features.
+        cmvn: statistics of static, delta and delta-delta features: one for all, or speaker → theirs.
         cache: keep the static features in memory once read (4 bytes a value: 116 MB per hour of speech).
 
     Attributes:
@@ -29,10 +49,11 @@ class SpeechDataset:
         height: features per frame and channel.
 
     Raises:
-        InputError: a file is missing or malformed, the files name different utterances, or there are none.
+        InputError: a file is missing or malformed, the files name different utterances, there are none, or a speaker
+            has no statistics.
     """
 
-    def __init__(self, folder: str | Path, tokens: Tokens, cmvn: Cmvn, cache: bool = False):
+    def __init__(self, folder: str | Path, tokens: Tokens, cmvn: Cmvn | Mapping[str, Cmvn], cache: bool = False):
         self.folder = Path(folder)
         self.tokens = tokens
         if not self.folder.is_dir():
@@ -53,12 +74,22 @@ class SpeechDataset:
                     f"({len(missing)} such utterances); run stage 2 again"
                 )
         self.utterances = sorted(self._features)
-        dims = len(cmvn.mean)
-        if dims % CHANNELS:
-            raise InputError(f"{self.folder}: CMVN statistics of {dims} dimensions; expected static and two deltas")
-        self.height = dims // CHANNELS
-        self._scale = (1 / cmvn.std).astype(np.float32)
-        self._shift = (-cmvn.mean / cmvn.std).astype(np.float32)
+        speakers = sorted(set(self._speakers.values()))
+        by_speaker = dict.fromkeys(speakers, cmvn) if isinstance(cmvn, Cmvn) else cmvn
+        if bare := [speaker for speaker in speakers if speaker not in by_speaker]:
+            raise InputError(
+                f"{self.folder}: no CMVN statistics of the speaker '{bare[0]}' ({len(bare)} such speakers); run stage "
+                "2 again"
+            )
+        dims = sorted({len(by_speaker[speaker].mean) for speaker in speakers})
+        if len(dims) > 1 or dims[0] % CHANNELS:
+            found = " and ".join(map(str, dims))
+            raise InputError(f"{self.folder}: CMVN statistics of {found} dimensions; expected static and two deltas")
+        self.height = dims[0] // CHANNELS
+        self._normalisation = {
+            speaker: ((1 / each.std).astype(np.float32), (-each.mean / each.std).astype(np.float32))
+            for speaker, each in ((speaker, by_speaker[speaker]) for speaker in speakers)
+        }
         self._cache: dict[str, np.ndarray] | None = {} if cache else None
         self._segments: dict[str, np.ndarray] = {}
 
@@ -71,14 +102,14 @@ class SpeechDataset:
 
     def features(self, utterance: str) -> np.ndarray:
         """All frames of an utterance, normalised: float32 (frames, height, 3)."""
-        return self._normalise(add_deltas(self._static(utterance)))
+        return self._normalise(utterance, add_deltas(self._static(utterance)))
 
     def chunk(self, utterance: str, start: int, frames: int) -> np.ndarray:
         """`features(utterance)[start : start + frames]`, without computing the rest."""
         static = self._static(utterance)
         first = max(0, start - REACH)
         deltas = add_deltas(static[first : start + frames + REACH])
-        return self._normalise(deltas[start - first : start - first + frames])
+        return self._normalise(utterance, deltas[start - first : start - first + frames])
 
     def segments(self, utterance: str) -> np.ndarray:
         """The alignment: int64 (segments, 2) of token and length in frames, in order; token 0 is a gap.
@@ -127,9 +158,10 @@ class SpeechDataset:
             self._cache[utterance] = static
         return static
 
-    def _normalise(self, features: np.ndarray) -> np.ndarray:
-        features *= self._scale
-        features += self._shift
+    def _normalise(self, utterance: str, features: np.ndarray) -> np.ndarray:
+        scale, shift = self._normalisation[self._speakers[utterance]]
+        features *= scale
+        features += shift
         # From (frames, channels · height): the network sees height and channels as an image's height and colours.
         return features.reshape(-1, CHANNELS, self.height).transpose(0, 2, 1)
 

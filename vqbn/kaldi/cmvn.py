@@ -1,15 +1,19 @@
 """Cepstral mean and variance normalisation (CMVN) from Kaldi's statistics."""
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import kaldiio
 import numpy as np
 
 from vqbn.errors import InputError
 from vqbn.files import replacing
+from vqbn.kaldi.archive import read_scp
+
+Group = TypeVar("Group", bound=Hashable)
 
 VARIANCE_FLOOR = 1e-10
 
@@ -56,17 +60,31 @@ def accumulate(matrices: Iterable[np.ndarray]) -> Cmvn:
     Raises:
         ValueError: there are no matrices.
     """
-    stats = None
-    for matrix in matrices:
-        matrix = matrix.astype(np.float64)
-        if stats is None:
-            stats = np.zeros((2, matrix.shape[1] + 1))
-        stats[0, :-1] += matrix.sum(axis=0)
-        stats[0, -1] += len(matrix)
-        stats[1, :-1] += np.einsum("td,td->d", matrix, matrix)
-    if stats is None:
+    sums = accumulate_groups(((None,), matrix) for matrix in matrices)
+    if not sums:
         raise ValueError("no feature matrices to accumulate CMVN statistics from")
-    return Cmvn(stats)
+    return sums[None]
+
+
+def accumulate_groups(items: Iterable[tuple[Iterable[Group], np.ndarray]]) -> dict[Group, Cmvn]:
+    """Sum over all frames of each group of feature matrices, in float64.
+
+    Args:
+        items: the groups that a matrix belongs to, and the matrix (frames, dims).
+
+    Returns:
+        Group → its statistics, in the order in which groups first came.
+    """
+    sums: dict[Group, Cmvn] = {}
+    for groups, matrix in items:
+        matrix = matrix.astype(np.float64)
+        stats = np.zeros((2, matrix.shape[1] + 1))
+        stats[0, :-1] = matrix.sum(axis=0)
+        stats[0, -1] = len(matrix)
+        stats[1, :-1] = np.einsum("td,td->d", matrix, matrix)
+        for group in groups:
+            sums[group] = sums[group] + Cmvn(stats) if group in sums else Cmvn(stats)
+    return sums
 
 
 def write_cmvn(path: str | Path, cmvn: Cmvn) -> None:
@@ -91,10 +109,30 @@ def read_cmvn(path: str | Path, dims: int | None = None) -> Cmvn:
         raise InputError(f"{path}: can't be read: {error.strerror}; stage 2 makes the CMVN statistics") from error
     except Exception as error:  # what kaldiio raises for a damaged file is not specified
         raise InputError(f"{path}: damaged, or not a Kaldi matrix; run stage 2 again") from error
+    return _checked(stats, str(path), dims)
+
+
+def read_speaker_cmvn(path: str | Path, dims: int | None = None) -> dict[str, Cmvn]:
+    """Read the statistics of each speaker, as Kaldi's compute-cmvn-stats --spk2utt writes them.
+
+    Args:
+        path: the `scp`, lines `speaker ark:offset`.
+        dims: how many dimensions the features have, if that is to be checked.
+
+    Raises:
+        InputError: the file is missing, or doesn't hold statistics of that many dimensions.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file; to normalise each speaker, run stage 2 with --cmvn speaker")
+    return {speaker: _checked(stats, f"{path}: '{speaker}'", dims) for speaker, stats in read_scp(path).items()}
+
+
+def _checked(stats: object, where: str, dims: int | None) -> Cmvn:
+    """What was read, if it is statistics."""
     if not isinstance(stats, np.ndarray) or stats.ndim != 2 or stats.shape[0] != 2 or not np.isfinite(stats).all():
-        raise InputError(f"{path}: not CMVN statistics; expected a finite matrix of 2 rows; run stage 2 again")
+        raise InputError(f"{where}: not CMVN statistics; expected a finite matrix of 2 rows; run stage 2 again")
     if dims is not None and stats.shape[1] != dims + 1:
-        raise InputError(f"{path}: statistics of {stats.shape[1] - 1} dimensions; expected {dims}; run stage 2 again")
+        raise InputError(f"{where}: statistics of {stats.shape[1] - 1} dimensions; expected {dims}; run stage 2 again")
     if stats[0, -1] <= 0:
-        raise InputError(f"{path}: CMVN statistics of no frames; run stage 2 again")
+        raise InputError(f"{where}: CMVN statistics of no frames; run stage 2 again")
     return Cmvn(stats.astype(np.float64))

@@ -275,6 +275,16 @@ RECOGNITION = (
     folder("dump", "The folder of features that stage 2 made: <set>/, tokens.txt, cmvn.ark."),
     name("train_set", "train", "The set to train on, a folder of --dump."),
     name("dev_set", "dev", "The set to evaluate on during training, a folder of --dump."),
+    Key(
+        "cmvn",
+        "global",
+        str,
+        "global or speaker",
+        "Normalise features by the training set's mean and variance, or by each speaker's own, which stage 2 takes "
+        "with its option of the same name.",
+        lambda value: value in ("global", "speaker"),
+        since_first=True,
+    ),
     count("conv_channels", 32, "Channels of each of the encoder's two convolutions."),
     count("lstm_layers", 4, "Bidirectional LSTM layers of the encoder."),
     count("lstm_size", 320, "Units of an LSTM layer in each direction."),

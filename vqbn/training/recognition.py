@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from vqbn.data.chunks import Batch, ChunkBatches
-from vqbn.data.speech import SpeechDataset
+from vqbn.data.speech import SpeechDataset, open_set
 from vqbn.data.tokens import Tokens
-from vqbn.kaldi.cmvn import read_cmvn
 from vqbn.models.ctc import ctc_loss
 from vqbn.training.build import build_recognizer
 from vqbn.training.data import batch_loader
@@ -84,9 +83,8 @@ def prepare(config: Mapping[str, object]) -> Prepared:
     """
     dump = Path(config["dump"])
     tokens = Tokens.read(dump / "tokens.txt")
-    cmvn = read_cmvn(dump / "cmvn.ark")
     train_set, dev_set = (
-        SpeechDataset(dump / config[name], tokens, cmvn, cache=config["cache_features"])
+        open_set(dump, config[name], tokens, config["cmvn"], cache=config["cache_features"])
         for name in ("train_set", "dev_set")
     )
 

@@ -6,10 +6,9 @@ import torch
 
 from vqbn.data.chunks import whole_utterances
 from vqbn.data.packed_lines import LineDataset
-from vqbn.data.speech import SpeechDataset
+from vqbn.data.speech import open_set
 from vqbn.data.tokens import Tokens
 from vqbn.errors import InputError
-from vqbn.kaldi.cmvn import read_cmvn
 from vqbn.scoring.lines import score_lines
 from vqbn.scoring.probe import Coded
 from vqbn.training.checkpoint import load_model, load_recognizer
@@ -21,7 +20,7 @@ from vqbn.training.scale_study import Config, Subject
 def speech_sequences(expdir: Path, config: Config, set_name: str) -> list[Coded]:
     """The utterances of a set, their codes and their phones."""
     dump = Path(config["dump"])
-    dataset = SpeechDataset(dump / set_name, Tokens.read(dump / "tokens.txt"), read_cmvn(dump / "cmvn.ark"))
+    dataset = open_set(dump, set_name, Tokens.read(dump / "tokens.txt"), config["cmvn"])
     model = load_recognizer(expdir, "last").model
     coded = []
     for utterances, batch in whole_utterances(dataset, config["batch_frames"]):
