@@ -13,10 +13,10 @@ from vqbn.models.peers import PeerBottleneck
 class PolyakAveraging(WeightAveraging):
     """Lightning's weight averaging for a model with a bottleneck.
 
-    Encoder, normalisation statistics, head and a codebook trained by gradient are averaged after every update. The
-    mean of codewords from before and after a clustering means nothing, so at a clustering the averaged copy begins
-    again from the new ones (`VQBottleneck.follow` with `averaged`, which also makes its clock and reservoir those of
-    the bottleneck). A codebook that is a moving average already is taken over as it is.
+    Encoder, normalisation statistics and head are averaged after every update. A codebook is not: the mean of
+    codewords from before and after a clustering means nothing, so the averaged copy takes over the bottleneck's
+    codebook and moving averages as they are; its clock and reservoir are those of the bottleneck too, once that
+    follows its optimiser (`VQBottleneck.follow` with `averaged`).
 
     The module has a `model` with a `bottleneck`.
 
@@ -52,15 +52,16 @@ class PolyakAveraging(WeightAveraging):
 
 @torch.no_grad()
 def take_over(copy: nn.Module, bottleneck: nn.Module) -> None:
-    """Give an averaged copy of a bottleneck what is a moving average already, as it is."""
+    """Give an averaged copy of a bottleneck the codebook and its moving averages as they are."""
     if isinstance(bottleneck, PeerBottleneck):
         # What a peer keeps beside parameters are codewords, their moving averages and switches.
         for mine, theirs in zip(copy.layer.buffers(), bottleneck.layer.buffers(), strict=True):
             mine.copy_(theirs)
         return
-    if getattr(bottleneck, "update", None) == "ema":
-        for name in ("codebook", "ema_counts", "ema_sums"):
-            getattr(copy, name).copy_(getattr(bottleneck, name))
+    for name in ("codebook", "ema_counts", "ema_sums"):
+        value = getattr(bottleneck, name, None)
+        if value is not None:
+            getattr(copy, name).copy_(value)
 
 
 def average_into(decay: float):
