@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2154
 # Sourced by the speech recipes: stages 1 to 6, which differ between corpora only in their sets and files.
+cmvn=${cmvn:-global} # as the paper has it, also where a recipe has no such option
 
 # set_options: `--set DIR` for each set of the corpus.
 set_options() {
@@ -32,15 +33,28 @@ import_alignments() {
   fi
 }
 
+# check_cmvn: ends the run if $cmvn is unknown.
+check_cmvn() {
+  case $cmvn in
+    global | speaker) ;;
+    *) fail "--cmvn takes global or speaker, not '$cmvn'" ;;
+  esac
+}
+
 # make_features: stage 2, features, CMVN, and the join with the alignments.
 make_features() {
   local sets
   mapfile -t sets < <(set_options | sed 's/^--set$/--data/')
   vqbn-make-features "${sets[@]}" --train_set "$train_set" --out "$dumpdir" --nj "$nj" --max_bad "$max_bad" \
-    --max_unaligned "$max_unaligned" --feature_backend "$feature_backend"
+    --max_unaligned "$max_unaligned" --feature_backend "$feature_backend" --cmvn "$cmvn"
 }
 
-run_name() { echo "$1${tag:+-$tag}_seed$2"; }
+# run_name VARIANT SEED: says what the run changes in the variant.
+run_name() {
+  local changes=${tag:+-$tag}
+  [ "$cmvn" = global ] || changes+=-${cmvn}_cmvn
+  echo "$1${changes}_seed$2"
+}
 
 # train_run VARIANT SEED: stage 3; goes on from the last checkpoint, and does nothing if the run is finished.
 train_run() {
@@ -52,7 +66,7 @@ train_run() {
   log "training $run; its log is $run/job.log"
   # shellcheck disable=SC2086
   "$train_cmd" "$run/job.log" vqbn-train "${configs[@]}" --dump "$dumpdir" --train_set "$train_set" \
-    --dev_set "$dev_set" --expdir "$run" --seed "$2" --ngpu "$ngpu" --results "$results" $train_options
+    --dev_set "$dev_set" --expdir "$run" --seed "$2" --ngpu "$ngpu" --cmvn "$cmvn" --results "$results" $train_options
 }
 
 # kept_run VARIANT SEED: whether the run's results file is all there is of it: it was trained elsewhere, or exp/ removed.

@@ -69,6 +69,11 @@ def test_a_finished_training_is_not_run_again(finished):
         ("egs/wsj/run.sh", ("--data",), "--data needs a value"),
         ("egs/wsj/run.sh", ("--data", "mini", "--stage", "two"), "'two'"),
         ("egs/wsj/run.sh", ("--data", "mini", "--variants", "bn bnn"), "conf/train_bnn.yaml"),
+        (
+            "egs/wsj/run.sh",
+            ("--data", "mini", "--cmvn", "utterance"),
+            "global or speaker, not 'utterance'",
+        ),
         ("egs/wsj/run.sh", ("--data", "nowhere", "--stop_stage", "0"), "nowhere"),
         ("egs/speechocean762/run.sh", ("--data", "nowhere", "--stop_stage", "0"), "nowhere"),
         ("egs/wsj/local/decode.sh", (), "--expdir"),
