@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from vqbn.errors import InputError
-from vqbn.training.checkpoint import load_recognizer, read_checkpoint
+from vqbn.training.checkpoint import FORMAT, load_recognizer, read_checkpoint
+from vqbn.version import __version__
 
 
 @pytest.mark.parametrize("which", ["best", "last"])
@@ -67,3 +68,20 @@ def test_weights_of_another_model_are_refused(run_copy):
     torch.save(checkpoint, path)
     with pytest.raises(InputError, match=r"best\.ckpt: does not fit the model that it describes"):
         load_recognizer(run_copy)
+
+
+def test_a_checkpoint_says_its_format_and_a_newer_one_is_refused(run_copy, capsys, tiny_options):
+    from vqbn.bin.train import main
+
+    path = run_copy / "checkpoints" / "last.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    assert checkpoint["vqbn_format"] == FORMAT == 1
+    assert checkpoint["vqbn_version"] == __version__
+    del checkpoint["vqbn_format"], checkpoint["vqbn_version"]
+    torch.save(checkpoint, path)
+    assert load_recognizer(run_copy, "last").update == 40, "one from before there were formats"
+    torch.save(checkpoint | {"vqbn_format": 2, "vqbn_version": "0.9"}, path)
+    with pytest.raises(InputError, match=rf"last\.ckpt: format 2, written by vqbn 0\.9.*up to {FORMAT}: update vqbn"):
+        load_recognizer(run_copy, "last")
+    assert main([*tiny_options(max_updates=41), "--expdir", str(run_copy)]) == 1
+    assert "update vqbn" in capsys.readouterr().err

@@ -18,6 +18,11 @@ from vqbn.files import replacing
 from vqbn.models.image_autoencoder import ImageAutoencoder
 from vqbn.models.recognizer import Recognizer
 from vqbn.training.build import build_autoencoder, build_recognizer
+from vqbn.version import __version__
+
+# What a checkpoint holds under `vqbn_format`: raised when one is written that earlier versions would misread. Those
+# from before it was introduced, which hold none, are read as format 1.
+FORMAT = 1
 
 
 class WholeFileIO(TorchCheckpointIO):
@@ -63,15 +68,15 @@ class LoadedRecognizer:
     path: Path
 
 
-def read_checkpoint(path: str | Path, kind: str = "recognizer") -> dict[str, object]:
+def read_checkpoint(path: str | Path, kind: str | None = "recognizer") -> dict[str, object]:
     """Read a training run's checkpoint into memory, executing nothing of it.
 
     Args:
         path: the file.
-        kind: of the model, as its `Experiment` names it.
+        kind: of the model, as its `Experiment` names it; None for any.
 
     Raises:
-        InputError: it is missing, damaged, or a checkpoint of something else.
+        InputError: it is missing, damaged, of a newer format, or a checkpoint of something else.
     """
     path = Path(path)
     try:
@@ -83,8 +88,16 @@ def read_checkpoint(path: str | Path, kind: str = "recognizer") -> dict[str, obj
     except Exception as error:  # what torch raises for damaged data is not specified
         first = str(error).strip().split("\n")[0][:120]
         raise InputError(f"{path}: damaged, or not a checkpoint ({first}); remove it and train again") from error
-    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get(kind), dict):
-        raise InputError(f"{path}: a checkpoint of another kind of model; expected that of a {kind.replace('_', ' ')}")
+    written = checkpoint.get("vqbn_format", 1) if isinstance(checkpoint, dict) else 1
+    if written > FORMAT:
+        raise InputError(
+            f"{path}: format {written}, written by vqbn {checkpoint.get('vqbn_version')}; this is vqbn {__version__}, "
+            f"which reads formats up to {FORMAT}: update vqbn"
+        )
+    if not isinstance(checkpoint, dict) or (kind is not None and not isinstance(checkpoint.get(kind), dict)):
+        raise InputError(
+            f"{path}: a checkpoint of another kind of model; expected that of a {(kind or 'model').replace('_', ' ')}"
+        )
     return checkpoint
 
 

@@ -9,6 +9,8 @@ from torch import nn
 
 from vqbn import VQBottleneck, parameter_groups
 from vqbn.training.averaging import PolyakAveraging
+from vqbn.training.checkpoint import FORMAT
+from vqbn.version import __version__
 
 
 class BottleneckTraining(pl.LightningModule):
@@ -63,6 +65,8 @@ class BottleneckTraining(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, object]) -> None:
+        checkpoint["vqbn_format"] = FORMAT
+        checkpoint["vqbn_version"] = __version__
         # What the model is made again from, without the data.
         checkpoint[self.kind] = {"config": self.config, "update": self.trainer.global_step, **self.describe()}
         checkpoint["rng"] = {"cpu": torch.get_rng_state()}
