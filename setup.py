@@ -29,6 +29,7 @@ wsj = ["desphere>=0.1.1", "desphere-native>=0.1.1"]
 torchaudio = ["torchaudio>=2.11"]
 espnet = ["espnet==202511", "sentencepiece>=0.2.0", "setuptools<74"]
 peers = ["vector-quantize-pytorch>=1.20"]
+benchmarks = [*peers, "faiss-cpu>=1.8", "scikit-learn>=1.4", "threadpoolctl>=3"]
 test = [
     *recipes,
     *mini,
@@ -76,6 +77,7 @@ commands = {
     "vqbn-report-images": "report_images",
     "vqbn-tune": "tune",
     "vqbn-scale-study": "scale_study",
+    "vqbn-fit-codebook": "fit_codebook",
 }
 
 setup(
@@ -98,6 +100,7 @@ setup(
         "torchaudio": torchaudio,
         "espnet": espnet,
         "peers": peers,
+        "benchmarks": benchmarks,
         "test": test,
     },
     entry_points={
