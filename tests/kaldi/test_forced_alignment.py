@@ -174,6 +174,18 @@ def test_brackets_in_a_transcript_are_words_like_any_other(few, tmp_path):
     assert phones == ["DH AH D AO G SPN NSN R AE N", "DH AH D AO G R AE N"]
 
 
+def test_words_of_wsj_are_made_from_others(few, tmp_path, caplog):
+    lexicon = tmp_path / "lexicon.txt"
+    lexicon.write_text("THE DH AH0\nDOG D AO1 G\nRAN R AE1 N\nCOMMA K AA1 M AH0\n")
+    folder, ids = few(["THE DOG'S <NOISE> ,COMMA DOG-RAN", "THE DOG XYZZY"])
+    with caplog.at_level("INFO"):
+        table = align_data_dir(folder, lexicon, max_unaligned=0.5)
+    phones = [segment.phone for segment in table[ids[0]] if segment.phone != "SIL"]
+    assert " ".join(phones) == "DH AH D AO G Z NSN K AA M AH D AO G R AE N"
+    assert "4 words made from others that the lexicon has: ,comma <noise> dog's dog-ran" in caplog.text
+    assert f"left out: {ids[1]}: not in the lexicon: xyzzy" in caplog.text
+
+
 def test_an_earlier_alignment_is_kept_but_not_a_strangers(few, lexicon):
     folder, ids = few([None, None])
     kept = {ids[0]: [Segment("SIL", 0.0, 1.0)]}

@@ -8,7 +8,7 @@ import functools
 import logging
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from vqbn.jobs import map_jobs
 from vqbn.kaldi.audio import read_audio
 from vqbn.kaldi.ctm import Segment, read_ctm, write_ctm
 from vqbn.kaldi.datadir import DataDir, Utterance, read_data_dir
+from vqbn.kaldi.pronunciations import Pronunciations, pronounce
 from vqbn.kaldi.source import Source
 from vqbn.kaldi.symbols import base_phone
 
@@ -101,8 +102,9 @@ def align_data_dir(
 ) -> dict[str, list[Segment]]:
     """Align every utterance of a data directory, and write its `phones.ctm`.
 
-    An utterance whose words the lexicon lacks, or for which no path is found, is named, counted and left out. A
-    `phones.ctm` that is there already is kept as it is.
+    Words that the lexicon lacks are made from others, where they can be (`vqbn.kaldi.pronunciations`). An utterance
+    with other such words, or for which no path is found, is named, counted and left out. A `phones.ctm` that is there
+    already is kept as it is.
 
     Args:
         path: the data directory.
@@ -123,7 +125,7 @@ def align_data_dir(
     if target.exists():
         return _keep(target, data)
     cmu_dictionary = _model_path("en-us/cmudict-en-us.dict")
-    pronunciations = read_lexicon(lexicon or cmu_dictionary)
+    pronunciations = _pronounce_all(data, read_lexicon(lexicon or cmu_dictionary))
     bad = Defects("utterances", max_bad)
     unaligned = Defects("utterances", max_unaligned, "--max_unaligned")
     speakable = _check_words(data.utterances.values(), pronunciations, bad, unaligned)
@@ -162,6 +164,16 @@ def _keep(target: Path, data: DataDir) -> dict[str, list[Segment]]:
     return table
 
 
+def _pronounce_all(data: DataDir, lexicon: Mapping[str, Pronunciations]) -> dict[str, Pronunciations]:
+    """Each word of the transcripts that can be spoken, in lower case; says which ones the lexicon lacks."""
+    words = {word for utterance in data.utterances.values() for word in utterance.text.lower().split()}
+    table = {word: found for word in words if (found := pronounce(word, lexicon))}
+    if made := sorted(table.keys() - lexicon.keys()):
+        first = " ".join(made[:10])
+        logger.info("%s: %d words made from others that the lexicon has: %s", data.path / "text", len(made), first)
+    return table
+
+
 def _check_words(utterances, pronunciations: Mapping, bad: Defects, unaligned: Defects) -> list[Utterance]:
     """Leave out the utterances with nothing to align, or with words that can't be spoken."""
     speakable = []
@@ -177,7 +189,7 @@ def _check_words(utterances, pronunciations: Mapping, bad: Defects, unaligned: D
     return speakable
 
 
-def _dictionary(names: Mapping[str, str], pronunciations: Mapping[str, Sequence[Sequence[str]]]) -> str:
+def _dictionary(names: Mapping[str, str], pronunciations: Mapping[str, Pronunciations]) -> str:
     """The pronunciations of the named words as pocketsphinx reads them."""
     lines = []
     for word, name in names.items():

@@ -12,14 +12,13 @@ from pathlib import Path
 from vqbn.errors import InputError
 from vqbn.files import replacing, write_text
 from vqbn.kaldi.datadir import read_data_dir
+from vqbn.kaldi.pronunciations import SPECIAL
 from vqbn.kaldi.symbols import STRESS
 
 logger = logging.getLogger(__name__)
 
 SCRIPTS = "egs/wsj/s5"
 VARIANT = re.compile(r"\(\d+\)$")
-# Words that no lexicon has, as Kaldi's WSJ recipe has them.
-SPECIAL = {"!SIL": "SIL", "<NOISE>": "NSN", "<SPOKEN_NOISE>": "SPN", "<UNK>": "SPN"}
 SILENCES = ("SIL", "SPN", "NSN")
 # Kaldi's programs read wav files; of other formats these commands make one.
 SUFFIXES = {".wv1": "sph2pipe", ".wv2": "sph2pipe", ".sph": "sph2pipe", ".flac": "flac"}
