@@ -1,14 +1,13 @@
 """Training batches of short chunks, in an order that any update number restores."""
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset, get_worker_info
 
+from vqbn.data.order import EndlessBatches
 from vqbn.data.speech import SpeechDataset
 
 
@@ -45,13 +44,11 @@ def collate(items: Sequence[tuple[np.ndarray, np.ndarray]], frames: int | None =
     return Batch(torch.from_numpy(features), torch.tensor(lengths), torch.from_numpy(targets), torch.tensor(tokens))
 
 
-class ChunkBatches(IterableDataset):
+class ChunkBatches(EndlessBatches[Batch]):
     """The endless sequence of training batches, from one update on.
 
-    An epoch visits every utterance `chunks_per_utterance` times in a shuffled order, each time at a random chunk. The
-    epochs follow each other without a short batch between them. Order and chunk are functions of (seed, epoch, item)
-    alone, so the update number is all the state there is, and it does not matter how many processes or workers share
-    the work.
+    An epoch visits every utterance `chunks_per_utterance` times in a shuffled order, each time at a random chunk. Order
+    and chunk are functions of (seed, epoch, item) alone.
 
     Args:
         dataset: where the utterances come from.
@@ -75,48 +72,27 @@ class ChunkBatches(IterableDataset):
         rank: int = 0,
         world_size: int = 1,
     ):
+        super().__init__(len(dataset) * chunks_per_utterance, batch_size, seed, start, rank, world_size)
         self.dataset = dataset
-        self.batch_size = batch_size
         self.chunk_frames = chunk_frames
-        self.epoch_items = len(dataset) * chunks_per_utterance
-        self.seed = seed
-        self.start = start
-        self.rank = rank
-        self.world_size = world_size
-
-    def __iter__(self) -> Iterator[Batch]:
-        worker = get_worker_info()
-        step, offset = (worker.num_workers, worker.id) if worker else (1, 0)
-        update = self.start + 1 + offset
-        while True:
-            yield self.batch(update)
-            update += step
 
     def batch(self, update: int) -> Batch:
         """This process's share of the batch of `update`, counted from 1."""
-        first = (update - 1) * self.batch_size
-        places = range(first + self.rank, first + self.batch_size, self.world_size)
-        return collate([self._item(*divmod(place, self.epoch_items)) for place in places], self.chunk_frames)
+        return collate([self._item(*place) for place in self.places(update)], self.chunk_frames)
 
     def chunk(self, epoch: int, place: int) -> tuple[str, int]:
         """The utterance and first frame of the `place`-th item of an epoch (from 0)."""
-        item = int(epoch_order(self.seed, epoch, self.epoch_items)[place])
+        item = self.item(epoch, place)
         utterance = self.dataset.utterances[item % len(self.dataset)]
         spare = self.dataset.num_frames[utterance] - self.chunk_frames
         if spare <= 0:
             return utterance, 0
-        return utterance, int(np.random.default_rng((self.seed, epoch, item, 1)).integers(spare + 1))
+        return utterance, self.start_in(epoch, item, spare)
 
     def _item(self, epoch: int, place: int) -> tuple[np.ndarray, np.ndarray]:
         utterance, start = self.chunk(epoch, place)
         frames = min(self.chunk_frames, self.dataset.num_frames[utterance])
         return self.dataset.chunk(utterance, start, frames), self.dataset.targets(utterance, start, frames)
-
-
-@lru_cache(maxsize=4)
-def epoch_order(seed: int, epoch: int, items: int) -> np.ndarray:
-    """The shuffled items of an epoch: int64 (items,)."""
-    return np.random.default_rng((seed, epoch)).permutation(items)
 
 
 def whole_utterances(dataset: SpeechDataset, batch_frames: int) -> Iterator[tuple[list[str], Batch]]:

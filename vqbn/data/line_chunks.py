@@ -6,9 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset, get_worker_info
 
-from vqbn.data.chunks import epoch_order
+from vqbn.data.order import EndlessBatches
 from vqbn.data.packed_lines import LineDataset
 
 
@@ -39,12 +38,11 @@ def collate_lines(items: Sequence[np.ndarray], levels: int, columns: int | None 
     return LineBatch(torch.from_numpy(pixels), torch.tensor(lengths))
 
 
-class LineChunks(IterableDataset):
+class LineChunks(EndlessBatches[LineBatch]):
     """The endless sequence of training batches, from one update on.
 
     An epoch visits every line `chunks_per_line` times in a shuffled order, each time at a random place; a line narrower
-    than a chunk is taken whole and padded. Order and place are functions of (seed, epoch, item) alone, so the update
-    number is all the state there is.
+    than a chunk is taken whole and padded. Order and place are functions of (seed, epoch, item) alone.
 
     Args:
         dataset: where the lines come from.
@@ -68,39 +66,23 @@ class LineChunks(IterableDataset):
         rank: int = 0,
         world_size: int = 1,
     ):
+        super().__init__(len(dataset) * chunks_per_line, batch_size, seed, start, rank, world_size)
         self.dataset = dataset
-        self.batch_size = batch_size
         self.chunk_columns = chunk_columns
-        self.epoch_items = len(dataset) * chunks_per_line
-        self.seed = seed
-        self.start = start
-        self.rank = rank
-        self.world_size = world_size
-
-    def __iter__(self) -> Iterator[LineBatch]:
-        worker = get_worker_info()
-        step, offset = (worker.num_workers, worker.id) if worker else (1, 0)
-        update = self.start + 1 + offset
-        while True:
-            yield self.batch(update)
-            update += step
 
     def batch(self, update: int) -> LineBatch:
         """This process's share of the batch of `update`, counted from 1."""
-        first = (update - 1) * self.batch_size
-        places = range(first + self.rank, first + self.batch_size, self.world_size)
-        items = [self.dataset.pixels(*self.chunk(*divmod(place, self.epoch_items))) for place in places]
+        items = [self.dataset.pixels(*self.chunk(*place)) for place in self.places(update)]
         return collate_lines(items, self.dataset.levels, self.chunk_columns)
 
     def chunk(self, epoch: int, place: int) -> tuple[int, int, int]:
         """Line, first column and columns of the `place`-th item of an epoch (from 0)."""
-        item = int(epoch_order(self.seed, epoch, self.epoch_items)[place])
+        item = self.item(epoch, place)
         line = item % len(self.dataset)
         spare = int(self.dataset.columns[line]) - self.chunk_columns
         if spare <= 0:
             return line, 0, int(self.dataset.columns[line])
-        start = int(np.random.default_rng((self.seed, epoch, item, 1)).integers(spare + 1))
-        return line, start, self.chunk_columns
+        return line, self.start_in(epoch, item, spare), self.chunk_columns
 
 
 def whole_lines(dataset: LineDataset, batch_columns: int) -> Iterator[tuple[list[int], LineBatch]]:

@@ -1,16 +1,15 @@
 """Images of one size in one array per set, which training reads through a memory map."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset, get_worker_info
 
-from vqbn.data.chunks import epoch_order
 from vqbn.data.image_source import ABOUT, Source, read_about
+from vqbn.data.order import EndlessBatches
 from vqbn.errors import InputError
 from vqbn.files import replacing, write_text
 
@@ -95,11 +94,8 @@ def as_batch(images: np.ndarray) -> Tensor:
     return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)
 
 
-class ImageBatches(IterableDataset):
+class ImageBatches(EndlessBatches[Tensor]):
     """The endless sequence of training batches, from one update on.
-
-    An epoch is every image once in a shuffled order; the epochs follow each other without a short batch between them.
-    The order is a function of (seed, epoch), so the update number is all the state there is.
 
     Args:
         images: uint8 (images, height, width, channels).
@@ -113,28 +109,9 @@ class ImageBatches(IterableDataset):
     def __init__(
         self, images: np.ndarray, batch_size: int, seed: int = 0, start: int = 0, rank: int = 0, world_size: int = 1
     ):
+        super().__init__(len(images), batch_size, seed, start, rank, world_size)
         self.images = images
-        self.batch_size = batch_size
-        self.seed = seed
-        self.start = start
-        self.rank = rank
-        self.world_size = world_size
-
-    def __iter__(self) -> Iterator[Tensor]:
-        worker = get_worker_info()
-        step, offset = (worker.num_workers, worker.id) if worker else (1, 0)
-        update = self.start + 1 + offset
-        while True:
-            yield self.batch(update)
-            update += step
 
     def batch(self, update: int) -> Tensor:
         """This process's share of the batch of `update`, counted from 1: uint8 (images, channels, height, width)."""
-        first = (update - 1) * self.batch_size
-        places = np.arange(first + self.rank, first + self.batch_size, self.world_size)
-        epochs, within = np.divmod(places, len(self.images))
-        chosen = np.empty(len(places), dtype=np.int64)
-        for epoch in np.unique(epochs):
-            here = epochs == epoch
-            chosen[here] = epoch_order(self.seed, int(epoch), len(self.images))[within[here]]
-        return as_batch(self.images[chosen])
+        return as_batch(self.images[[self.item(*place) for place in self.places(update)]])
