@@ -27,7 +27,8 @@ align = ["pocketsphinx>=5.0"]
 # desphere reads the discs' audio; desphere-native does the same at many times its speed.
 wsj = ["desphere>=0.1.1", "desphere-native>=0.1.1"]
 torchaudio = ["torchaudio>=2.11"]
-espnet = ["espnet==202511", "sentencepiece>=0.2.0", "setuptools<74"]
+text = ["sentencepiece>=0.2.0"]
+espnet = ["espnet==202511", *text, "setuptools<74"]
 peers = ["vector-quantize-pytorch>=1.20"]
 benchmarks = [*peers, "faiss-cpu>=1.8", "scikit-learn>=1.4", "threadpoolctl>=3"]
 test = [
@@ -37,6 +38,7 @@ test = [
     *align,
     *wsj,
     *torchaudio,
+    *text,
     "pytest>=8",
     "pytest-xdist>=3.5",
     "ruff>=0.6",
@@ -76,6 +78,11 @@ commands = {
     "vqbn-report": "report",
     "vqbn-report-images": "report_images",
     "vqbn-tune": "tune",
+    "vqbn-make-units": "make_units",
+    "vqbn-espnet-data": "espnet_data",
+    "vqbn-espnet-asr-train": "espnet_asr_train",
+    "vqbn-espnet-asr-inference": "espnet_asr_inference",
+    "vqbn-espnet-score": "espnet_score",
     "vqbn-scale-study": "scale_study",
     "vqbn-fit-codebook": "fit_codebook",
 }
@@ -98,6 +105,7 @@ setup(
         "align": align,
         "wsj": wsj,
         "torchaudio": torchaudio,
+        "text": text,
         "espnet": espnet,
         "peers": peers,
         "benchmarks": benchmarks,

@@ -7,7 +7,8 @@ usage='usage: tools/setup.sh [--extras recipes,mini] [--venv DIR]
   --extras  what to install besides torch and numpy, separated by commas: recipes (training, decoding, scoring),
             mini (the mini speech corpus), images (CIFAR-10 and handwriting), align (phone alignment without Kaldi),
             wsj (audio on the discs), torchaudio (the other feature backend), peers (another VQ library to compare
-            with), benchmarks (all that tests/benchmarks compares with), espnet (Python 3.11 or 3.12), test.
+            with), benchmarks (all that tests/benchmarks compares with), text (sentencepiece), espnet (ESPnet; Python 3.11
+            or 3.12), test.
             Default: recipes,mini
   --venv    the environment to make. Default: .venv at the top of the repository
 The environment variable PYTHON names the interpreter; without it the first Python 3.11 to 3.13 found is taken.'

@@ -1,0 +1,96 @@
+"""The error rates of an ESPnet decoding, counted by ESPnet and by us."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from espnet.nets.e2e_asr_common import ErrorCalculator
+from espnet2.text.build_tokenizer import build_tokenizer
+
+from vqbn.data.text_units import TextUnits
+from vqbn.data.transcripts import read_transcripts
+from vqbn.errors import InputError
+from vqbn.scoring.evaluation import evaluate_phones
+from vqbn.scoring.per import total
+from vqbn.scoring.text import RATES, text_errors
+
+
+def read_hypotheses(folder: str | Path, token_type: str) -> dict[str, str]:
+    """Utterance → what ESPnet's inference recognised, best first: phones or words, apart by spaces.
+
+    Args:
+        folder: `--output_dir` of the inference.
+        token_type: what the model recognises. ESPnet joins phones without a space in its `text`, so their tokens are
+            taken.
+
+    Raises:
+        InputError: it is not there.
+    """
+    path = Path(folder) / "1best_recog" / ("token" if token_type == "phn" else "text")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; decode the set first (vqbn-espnet-asr-inference)")
+    return read_transcripts(path)
+
+
+def espnet_rate(hypotheses: Mapping[str, str], references: Mapping[str, str], cut: str) -> float:
+    """What ESPnet counts: edits over reference tokens, of all utterances together.
+
+    Args:
+        hypotheses: text of each utterance.
+        references: of the same utterances.
+        cut: ESPnet's name of the tokens that are counted: "phn", "word" or "char".
+    """
+    tokenizer = build_tokenizer(token_type=cut)
+    calculator = ErrorCalculator([], "<space>", "<blank>", report_cer=True, report_wer=True)
+
+    def tokens(text: str) -> str:
+        return " ".join(tokenizer.text2tokens(text))
+
+    return calculator.calculate_wer(
+        [tokens(hypotheses[utterance]) for utterance in references], [tokens(text) for text in references.values()]
+    )
+
+
+def score(folder: str | Path, text: str | Path, token_type: str) -> dict[str, float]:
+    """Score a decoding.
+
+    Args:
+        folder: `--output_dir` of the inference.
+        text: the references.
+        token_type: "phn", "char" or "bpe".
+
+    Returns:
+        `per`, `per_nosil`, or `wer` and `cer`, in percent as we count, and the same but `per_nosil` with `espnet_` in
+        front as ESPnet counts.
+
+    Raises:
+        InputError: a file is missing or malformed, or they are of different utterances.
+        RuntimeError: the two counts differ.
+    """
+    hypotheses, references = read_hypotheses(folder, token_type), read_transcripts(text)
+    source = str(folder)
+    if token_type == "phn":
+        cut = TextUnits("phn").cut
+        ours = evaluate_phones(
+            {utterance: cut(line) for utterance, line in hypotheses.items()},
+            {utterance: cut(line) for utterance, line in references.items()},
+            source=source,
+        ).scores
+        rates, theirs = {"per": ours["per"]}, {"per": espnet_rate(hypotheses, references, "phn")}
+        also = {"per_nosil": ours["per_nosil"]} if "per_nosil" in ours else {}
+    else:
+        rates = {rate: total(text_errors(hypotheses, references, rate, source).values()).rate for rate in RATES}
+        theirs = {
+            "wer": espnet_rate(hypotheses, references, "word"),
+            "cer": espnet_rate(hypotheses, references, "char"),
+        }
+        also = {}
+    check_equal(rates, theirs)
+    return rates | also | {f"espnet_{name}": 100 * value for name, value in theirs.items()}
+
+
+def check_equal(ours: Mapping[str, float], theirs: Mapping[str, float]) -> None:
+    """Raise RuntimeError unless both counted the same; ours are percentages, theirs shares."""
+    for name, value in ours.items():
+        # Two ways to round the same quotient.
+        if abs(value - 100 * theirs[name]) > 1e-12 * value:
+            raise RuntimeError(f"{name}: {value} % by us and {100 * theirs[name]} % by ESPnet")
