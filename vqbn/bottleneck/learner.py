@@ -39,6 +39,7 @@ class CodebookLearner:
         seed: of the reservoir and k-means.
         verbose: log every clustering as information; where logging is not set up, print it to stderr.
         advice: what to try if the codebook collapses.
+        balancing: rounds of balancing after each clustering.
 
     Attributes:
         clock: updates, and whether vectors are quantised yet.
@@ -63,6 +64,7 @@ class CodebookLearner:
         seed: int,
         verbose: bool,
         advice: str,
+        balancing: int = 0,
     ):
         self.num_codebooks = num_codebooks
         self.codebook_size = codebook_size
@@ -74,6 +76,7 @@ class CodebookLearner:
         self.seed = seed
         self.verbose = verbose
         self.advice = advice
+        self.balancing = balancing
         self.clock = Clock(quantizing=schedule is None, due=schedule is not None and 1 in schedule)
         self.reservoir: Reservoir | None = None
         if schedule is not None:
@@ -252,6 +255,7 @@ class CodebookLearner:
             self.match and self.clock.quantizing,
             # Processes that don't cluster have no generator to keep in step: each clustering seeds its own.
             (self.seed, len(self.reestimations)),
+            self.balancing,
         )
         vectors = len(self.reservoir)
         codebook.copy_(new)

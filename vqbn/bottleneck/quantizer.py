@@ -72,6 +72,9 @@ class VQBottleneck(nn.Module):
         seed: of the reservoir and k-means.
         verbose: log every clustering as information (else for debugging only); printed to stderr where the program
             has not set logging up.
+        balance: after each clustering, so many rounds of splitting the codewords used most in the place of those used
+            least; 4 double the perplexity of codes with a lot of silence or background, at a slightly larger
+            distance. The paper has none.
 
     Raises:
         ValueError: an argument is out of its range, or two don't go together.
@@ -101,6 +104,7 @@ class VQBottleneck(nn.Module):
         match: bool = True,
         seed: int = 0,
         verbose: bool = False,
+        balance: int = 0,
     ):
         super().__init__()
         _check_positive(
@@ -117,6 +121,10 @@ class VQBottleneck(nn.Module):
             raise ValueError(f"ema_decay must be at least 0 and below 1, not {ema_decay}")
         if not (commitment >= 0 and codebook_weight >= 0):
             raise ValueError(f"commitment ({commitment}) and codebook_weight ({codebook_weight}) must not be negative")
+        if isinstance(balance, bool) or not isinstance(balance, int):
+            raise TypeError(f"balance must be an integer, not {balance!r}")
+        if balance < 0:
+            raise ValueError(f"balance must not be negative; got {balance}")
         if isinstance(seed, bool) or not isinstance(seed, int):
             raise TypeError(f"seed must be an integer, not {seed!r}")
         if seed < 0:
@@ -169,6 +177,7 @@ class VQBottleneck(nn.Module):
             seed,
             verbose,
             _advice(normalization, update, reestimation),
+            balance,
         )
         self._effects = torch.zeros(1)
         self._following: Following | None = None

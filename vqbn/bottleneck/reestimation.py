@@ -6,6 +6,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from vqbn.bottleneck.balance import balance
 from vqbn.bottleneck.distributed import broadcast_from_first
 from vqbn.bottleneck.kmeans import kmeans, kmeans_inertia
 from vqbn.bottleneck.matching import match_codes
@@ -39,7 +40,12 @@ class Reestimation:
 
 
 def reestimate(
-    vectors: torch.Tensor, codebooks: torch.Tensor, seeding: str, match: bool, seed: tuple[int, ...]
+    vectors: torch.Tensor,
+    codebooks: torch.Tensor,
+    seeding: str,
+    match: bool,
+    seed: tuple[int, ...],
+    balancing: int = 0,
 ) -> tuple[torch.Tensor, float, float, int]:
     """Cluster vectors into codebooks.
 
@@ -49,6 +55,7 @@ def reestimate(
         seeding: as `kmeans` takes it.
         match: give new codewords the numbers of the old ones that they are nearest to.
         seed: non-negative integers; the result depends on them alone.
+        balancing: rounds of `balance` after k-means.
 
     Returns:
         The new codebooks, like the old; the mean squared distance of the vectors to the old ones and to the new;
@@ -60,7 +67,8 @@ def reestimate(
     for c, (part, old) in enumerate(zip(vectors.split(codebooks.shape[2], dim=1), codebooks, strict=True)):
         (entropy,) = np.random.SeedSequence([*seed, c]).generate_state(1, np.uint64)
         generator = torch.Generator().manual_seed(int(entropy) >> 1)
-        centroids = kmeans(part, len(old), init=seeding, generator=generator).to(old.dtype)
+        centroids = kmeans(part, len(old), init=seeding, generator=generator)
+        centroids = balance(part, centroids, balancing).to(old.dtype)
         new[c] = centroids[match_codes(centroids, old)] if match else centroids
         before += kmeans_inertia(part, old)[0]
         inertia, counts = kmeans_inertia(part, new[c])
@@ -76,6 +84,7 @@ def reestimate_together(
     seeding: str,
     match: bool,
     seed: tuple[int, ...],
+    balancing: int = 0,
 ) -> tuple[torch.Tensor, float, float, int]:
     """`reestimate` on the first process of `group`; the others get what it found.
 
@@ -83,14 +92,14 @@ def reestimate_together(
         RuntimeError: on the others, if it failed on the first.
     """
     if group is None:
-        return reestimate(vectors, codebooks, seeding, match, seed)
+        return reestimate(vectors, codebooks, seeding, match, seed, balancing)
     new = torch.empty_like(codebooks)
     # Whether it went well, and the three figures.
     report = torch.zeros(4, dtype=torch.float64, device=codebooks.device)
     error = None
     if dist.get_rank(group) == 0:
         try:
-            new, *figures = reestimate(vectors, codebooks, seeding, match, seed)
+            new, *figures = reestimate(vectors, codebooks, seeding, match, seed, balancing)
             report.copy_(torch.tensor([1, *figures]))
         except Exception as raised:
             # The others wait for this process: they have to hear of it.

@@ -86,4 +86,5 @@ def build_bottleneck(config: Mapping[str, object], input_dim: int, projection: b
         seeding=config["vq_seeding"],
         seed=config["seed"],
         verbose=True,
+        balance=config["vq_balance"],
     )

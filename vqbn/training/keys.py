@@ -173,6 +173,15 @@ BOTTLENECK = (
                 ("k-means||", "k-means++", "random"),
                 "How the clustering chooses its first centroids.",
             ),
+            Key(
+                "vq_balance",
+                0,
+                int,
+                "a whole number of at least 0",
+                "Rounds, after each clustering, of splitting the codewords used most in the place of those used least.",
+                lambda value: value >= 0,
+                since_first=True,
+            ),
             count(
                 "reestimation_start",
                 2341,
