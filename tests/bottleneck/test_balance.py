@@ -23,7 +23,8 @@ def test_the_codewords_are_used_more_equally_at_little_more_distance():
     codebook = kmeans(x, 128)
     before, distance = use(x, codebook)
     after, larger = use(x, balance(x, codebook, 4))
-    assert before < 70 and after > 1.4 * before
+    assert before < 70
+    assert after > 1.4 * before
     assert larger < 1.15 * distance
     assert use(x, balance(x, codebook, 10))[0] > after
 
@@ -52,7 +53,8 @@ def test_the_input_stays_as_it_is_and_the_result_is_repeatable():
     x_before, codebook_before = x.clone(), codebook.clone()
     first, second = balance(x, codebook, 3), balance(x, codebook, 3)
     assert torch.equal(first, second)
-    assert torch.equal(x, x_before) and torch.equal(codebook, codebook_before)
+    assert torch.equal(x, x_before)
+    assert torch.equal(codebook, codebook_before)
 
 
 @pytest.mark.parametrize("update", ["gradient", "ema"])
