@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from vqbn.bottleneck.alarm import SHARE
 from vqbn.bottleneck.lookup import nearest_codes
 from vqbn.bottleneck.metrics import perplexity
 from vqbn.bottleneck.quantizer import VQBottleneck
@@ -68,32 +69,32 @@ class Diagnosis:
         return None if self.encoder_norms is None else self.codeword_norms.mean(1) / self.encoder_norms.mean(0)
 
     def findings(self) -> list[str]:
-        """What is wrong, or can't be told, a sentence each; empty if nothing is."""
+        """What is wrong, or can't be told, a sentence each, and last what to try; empty if nothing is."""
         size = self.codeword_norms.shape[1]
-        found = []
+        unknown, wrong = [], []
         if not self.quantizing:
-            found.append("Nothing is quantised yet: the first clustering is still to come.")
+            unknown.append("Nothing is quantised yet: the first clustering is still to come.")
         if self.counts is None:
-            found.append("No codes were counted: train on, or give diagnose() the encoder's outputs.")
+            unknown.append("No codes were counted: train on, or give diagnose() the encoder's outputs.")
         elif self.counts[0].sum() < ENOUGH * size:
-            found.append(
+            unknown.append(
                 f"Only {int(self.counts[0].sum())} codes were counted for {size} codewords: the dead may only be rare."
             )
         if self.encoder_norms is None:
-            found.append("The encoder's outputs are not known: give them to diagnose().")
+            unknown.append("The encoder's outputs are not known: give them to diagnose().")
         elif bool((self.relative_scale > TOO_LONG).any()):
-            found.append(
+            wrong.append(
                 f"The codewords are {self.relative_scale.max():.2g} times as long as the encoder's outputs: the few "
-                f"that are nearest to the origin win them all (the paper's Figure 1c). {self.advice}"
+                "that are nearest to the origin win them all (the paper's Figure 1c)."
             )
-        if self.counts is not None and bool((self.perplexity < 0.05 * size).any()):
-            found.append(
-                f"The codebook has collapsed: its perplexity, {self.perplexity.min():.1f}, is under 5 % of its {size} "
-                f"codewords. {self.advice}"
+        if self.counts is not None and bool((self.perplexity < SHARE * size).any()):
+            wrong.append(
+                f"The codebook has collapsed: its perplexity, {self.perplexity.min():.1f}, is under {SHARE:.0%} of its "
+                f"{size} codewords."
             )
-        elif self.counts is not None and max(len(dead) for dead in self.dead) > 0.5 * size:
-            found.append(f"More than half of the codewords are dead. {self.advice}")
-        return found
+        elif self.counts is not None and max(len(dead) for dead in self.dead) > size / 2:
+            wrong.append("More than half of the codewords are dead.")
+        return unknown + wrong + ([self.advice] if wrong else [])
 
     def __str__(self) -> str:
         num_codebooks, size = self.codeword_norms.shape

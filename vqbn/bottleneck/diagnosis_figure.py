@@ -30,7 +30,10 @@ def _draw_usage(axes: Axes, diagnosis: Diagnosis) -> None:
     for c, counts in enumerate(diagnosis.counts):
         shares = (counts / counts.sum()).sort(descending=True).values
         # Zeros have no place on a logarithmic axis: the curve ends where the dead codewords begin.
-        axes.plot(rank[shares > 0], shares[shares > 0], color=USED, alpha=0.3 + 0.7 / (1 + c), label=f"codebook {c}")
+        seen = shares > 0
+        # Of a single codeword there is no line.
+        marker = "o" if int(seen.sum()) < 10 else ""
+        axes.plot(rank[seen], shares[seen], marker=marker, color=USED, alpha=0.3 + 0.7 / (1 + c), label=f"codebook {c}")
     axes.axhline(1 / size, color="0.6", linestyle="--", linewidth=1)
     axes.text(size, 1 / size, "all equally ", ha="right", va="bottom", color="0.4", fontsize=8)
     axes.set(yscale="log", xlim=(0, size * 1.02), xlabel="codeword", ylabel="share of the codes")
