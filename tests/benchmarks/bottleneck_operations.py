@@ -1,72 +1,24 @@
-"""What the bottleneck's parts cost beside others that do the same: lookup, reservoir, k-means.
+"""What the bottleneck's parts cost beside others that do the same: lookup, layer, memory, k-means, reservoir.
 
 Run by hand on a quiet machine: `python tests/benchmarks/bottleneck_operations.py --threads 1 2`. All sides of a row
 are measured in turn, round by round, so that other load strikes all of them; a row shows medians, and ratios to ours.
-vector-quantize-pytorch and faiss take part where they are installed.
+vector-quantize-pytorch, faiss and scikit-learn take part where they are installed: `pip install '.[benchmarks]'`.
 """
 
 import argparse
-import importlib.util
+import importlib
 import random
 import statistics
-import time
-from collections.abc import Callable
-from pathlib import Path
+from unittest import mock
 
 import torch
+from timing import CLOCKS, Sides, have, limited_to, medians, options, peak_memory, print_ratio, print_row, tiled_product
 
-from vqbn.bottleneck.kmeans import kmeans, kmeans_inertia
-from vqbn.bottleneck.lookup import nearest_codes
-from vqbn.bottleneck.metrics import perplexity
-from vqbn.bottleneck.reservoir import Reservoir
+from vqbn import Reservoir, VQBottleneck, kmeans, nearest_codes, perplexity
+from vqbn.bottleneck.kmeans import kmeans_inertia
 
-Sides = dict[str, Callable[[], object]]
-
-
-def have(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None
-
-
-def medians(sides: Sides, rounds: int) -> dict[str, float]:
-    """Median seconds of each side, called in turn; one round more comes first and isn't counted."""
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for number in range(rounds + 1):
-        for name, side in sides.items():
-            start = time.perf_counter()
-            side()
-            if number:
-                seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}
-
-
-def peak_memory(side: Callable[[], object]) -> float:
-    """MiB that a call takes at most beyond what was resident before it (Linux)."""
-
-    def resident(kind: str) -> float:
-        line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(kind))
-        return int(line.split()[1]) / 1024
-
-    Path("/proc/self/clear_refs").write_text("5")
-    before = resident("VmRSS")
-    side()
-    return resident("VmHWM") - before
-
-
-def print_row(label: str, seconds: dict[str, float], scale: float = 1e3) -> None:
-    ours = next(iter(seconds.values()))
-    cells = [f"{name} {value * scale:9.2f} ({value / ours:5.2f})" for name, value in seconds.items()]
-    print(f"{label:24}" + "  ".join(cells), flush=True)
-
-
-def tiled_product(x: torch.Tensor, codebook: torch.Tensor) -> Callable[[], None]:
-    """The yardstick: a float32 matrix product in tiles of 1,024 rows into a buffer used again."""
-    buffer = torch.empty(1024, len(codebook))
-
-    def run() -> None:
-        for rows in x.split(1024):
-            torch.mm(rows, codebook.t(), out=buffer[: len(rows)])
-
-    return run
+# The package's attribute of this name is the function.
+kmeans_module = importlib.import_module("vqbn.bottleneck.kmeans")
 
 
 def lookup_sides(x: torch.Tensor, codebook: torch.Tensor) -> Sides:
@@ -81,30 +33,97 @@ def lookup_sides(x: torch.Tensor, codebook: torch.Tensor) -> Sides:
         index = faiss.IndexFlatL2(x.shape[1])
         index.add(codebook.numpy())
         sides["faiss"] = lambda: index.search(x.numpy(), 1)
-    if have("vector_quantize_pytorch"):
-        from vector_quantize_pytorch import VectorQuantize
-
-        layer = VectorQuantize(dim=x.shape[1], codebook_size=len(codebook)).eval()
-
-        def run() -> None:
-            with torch.no_grad():
-                layer(x[None])
-
-        sides["vqp, eval"] = run
     return sides
 
 
-def lookups(quick: bool) -> None:
+def sizes(args: argparse.Namespace) -> list[tuple[int, int, int]]:
+    """N, D and K of the rows."""
+    counts, codebooks = ((4096,), (512, 2048)) if args.quick else ((4096, 20480), (512, 2048, 4096, 8192))
+    return [(count, dim, size) for count in counts for dim in (64, 128) for size in codebooks]
+
+
+def lookups(args: argparse.Namespace) -> None:
     print("\nlookup: milliseconds (times ours)")
-    for count in (4096,) if quick else (4096, 20480):
-        for dim in (64, 128):
-            for size in (512, 2048) if quick else (512, 2048, 4096, 8192):
-                sides = lookup_sides(torch.randn(count, dim), torch.randn(size, dim))
-                rounds = 5 if count * size > 1 << 25 else 9
-                print_row(f"N {count} D {dim} K {size}", medians(sides, rounds))
-    print("\nlookup: peak MiB over the inputs, N 20480, D 64, K 8192")
-    for name, side in lookup_sides(torch.randn(20480, 64), torch.randn(8192, 64)).items():
-        print(f"{name:24}{peak_memory(side):9.0f}", flush=True)
+    for count, dim, size in sizes(args):
+        sides = lookup_sides(torch.randn(count, dim), torch.randn(size, dim))
+        found = medians(sides, args.rounds, args.clock)
+        print_row(f"N {count} D {dim} K {size}", found)
+        print_ratio("ours / tiled product", found["ours"] / found["tiled product"], 1.2 if size >= 2048 else 2, True)
+
+
+def layer_sides(x: torch.Tensor, size: int, learning: bool) -> Sides:
+    """Whole layers: in evaluation; or a training step of theirs, with what changes the codebook."""
+    dim = x.shape[1]
+    x = x[None].requires_grad_(learning)
+    layers: dict[str, torch.nn.Module] = {
+        "ours, EMA": VQBottleneck(dim, dim, size, projection=False, update="ema"),
+        "ours, gradient": VQBottleneck(dim, dim, size, projection=False),
+    }
+    if have("vector_quantize_pytorch"):
+        from vector_quantize_pytorch import VectorQuantize
+
+        # Straight-through as ours; their default, the rotation trick, costs a little more.
+        common = {"dim": dim, "codebook_size": size, "commitment_weight": 0.25, "rotation_trick": False}
+        layers["vqp, EMA"] = VectorQuantize(decay=0.99, **common)
+        layers["vqp, learnable"] = VectorQuantize(learnable_codebook=True, ema_update=False, **common)
+
+    def side(layer: torch.nn.Module):
+        layer.train(learning)
+        parameters = list(layer.parameters())
+        optimizer = torch.optim.Adam(parameters, 1e-3, fused=True) if parameters else None
+
+        def run() -> None:
+            if not learning:
+                with torch.no_grad():
+                    layer(x)
+                return
+            quantized, _, loss = layer(x)
+            (quantized.sum() + loss.sum()).backward()
+            if optimizer is not None:
+                optimizer.step()
+                optimizer.zero_grad()
+            x.grad = None
+
+        return run
+
+    sides = {name: side(layer) for name, layer in layers.items()}
+    sides["tiled product"] = tiled_product(x[0].detach(), torch.randn(size, dim))
+    return sides
+
+
+def layers(args: argparse.Namespace) -> None:
+    for learning, what in ((False, "forward, in evaluation"), (True, "forward + backward + update")):
+        print(f"\nlayer, {what}: milliseconds (times ours with EMA)")
+        for count, dim, size in sizes(args):
+            # A large layer of the peer takes seconds.
+            rounds = args.rounds if count * size <= 1 << 24 else max(1, args.rounds // 2)
+            found = medians(layer_sides(torch.randn(count, dim), size, learning), rounds, args.clock)
+            print_row(f"N {count} D {dim} K {size}", found)
+            large = size >= 2048
+            for name in ("ours, EMA", "ours, gradient"):
+                print_ratio(f"{name} / tiled product", found[name] / found["tiled product"], 1.2 if large else 2, True)
+            if "vqp, EMA" in found:
+                print_ratio("vqp, EMA / ours, EMA", found["vqp, EMA"] / found["ours, EMA"], 8 if large else 3, False)
+
+
+def memory(args: argparse.Namespace) -> None:
+    count, size = (4096, 512) if args.quick else (20480, 8192)
+    print(f"\npeak MiB over the inputs, N {count}, D 64, K {size}; ours: at most 60")
+    names = [
+        *((name, "lookup") for name in lookup_sides(torch.randn(2, 64), torch.randn(4, 64))),
+        *((name, "training step") for name in layer_sides(torch.randn(2, 64), 4, True) if name != "tiled product"),
+    ]
+    for name, what in names:
+
+        def make(name=name, what=what):
+            torch.manual_seed(0)
+            x, codebook = torch.randn(count, 64), torch.randn(size, 64)
+            # A small one first: libraries keep buffers of their own from their first call on.
+            small = lookup_sides(x[:64], codebook[:64]) if what == "lookup" else layer_sides(x[:64], 64, True)
+            small[name]()
+            return (lookup_sides(x, codebook) if what == "lookup" else layer_sides(x, size, True))[name]
+
+        print(f"{what:16}{name:24}{peak_memory(make):9.0f}", flush=True)
 
 
 def loop_over_rows(capacity: int, batches: list[torch.Tensor]) -> None:
@@ -129,8 +148,8 @@ def loop_over_accepted_rows(capacity: int, batches: list[torch.Tensor]) -> None:
             seen += 1
 
 
-def reservoirs(quick: bool) -> None:
-    count = 100 if quick else 1000
+def reservoirs(args: argparse.Namespace) -> None:
+    count = 100 if args.quick else 1000
     print(f"\nreservoir: milliseconds (times ours), 20480 slots, {count} batches of 2048 x 64")
     batches = [torch.randn(2048, 64)] * count
 
@@ -144,7 +163,10 @@ def reservoirs(quick: bool) -> None:
         "loop": lambda: loop_over_rows(20480, batches),
         "loop, accepted": lambda: loop_over_accepted_rows(20480, batches),
     }
-    print_row("", medians(sides, 3))
+    found = medians(sides, min(args.rounds, 3), args.clock)
+    print_row("", found)
+    print_ratio("loop / ours", found["loop"] / found["ours"], 15, False)
+    print_ratio("loop over accepted rows / ours", found["loop, accepted"] / found["ours"], 6, False)
 
 
 def mixture(count: int, dim: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -158,29 +180,58 @@ def mixture(count: int, dim: int, seed: int) -> tuple[torch.Tensor, torch.Tensor
     return x[:count], x[count:]
 
 
-def reestimations(quick: bool) -> None:
-    from sklearn.cluster import KMeans
+class LloydIterations:
+    """Counts Lloyd's iterations, which end early when no vector changes its cluster: the bound is per iteration."""
 
-    print("\nk-means, 20 iterations: seconds (times ours); the bound is 20 tiled matrix products of N x D x K")
-    for dim, size, count in ((64, 256, 4096),) if quick else ((64, 2048, 20480), (128, 4096, 20480)):
+    def __init__(self, size: int):
+        self.size = size
+        self.count = 0
+
+    def __enter__(self) -> "LloydIterations":
+        def counting(x, centroids, weights, iterations, lloyd=kmeans_module._lloyd):
+            def lookup(vectors, codebook, find=kmeans_module.nearest_codes):
+                self.count += 1
+                return find(vectors, codebook)
+
+            with mock.patch.object(kmeans_module, "nearest_codes", lookup):
+                return lloyd(x, centroids, weights, iterations)
+
+        self._patch = mock.patch.object(kmeans_module, "_lloyd", counting)
+        self._patch.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._patch.stop()
+
+
+def reestimations(args: argparse.Namespace) -> None:
+    print("\nk-means, at most 20 iterations, medians over three seeds: seconds (times ours)")
+    now = CLOCKS[args.clock]
+    for dim, size, count in ((64, 256, 4096),) if args.quick else ((64, 2048, 20480), (128, 4096, 20480)):
         quality: dict[str, list[tuple[float, float]]] = {}
         times: dict[str, list[float]] = {}
+        bounds: list[float] = []
         for seed in range(3):
             x, fresh = mixture(count, dim, seed)
             found: dict[str, torch.Tensor] = {}
+            iterations = LloydIterations(size)
 
             def ours(init: str, x=x, size=size, seed=seed, found=found) -> None:
                 found[init] = kmeans(x, size, init=init, generator=torch.Generator().manual_seed(seed))
 
-            def sklearn(x=x, size=size, seed=seed, found=found) -> None:
-                fitted = KMeans(size, n_init=1, max_iter=20, random_state=seed).fit(x.numpy())
-                found["scikit-learn"] = torch.from_numpy(fitted.cluster_centers_)
+            def default(ours=ours, iterations=iterations) -> None:
+                with iterations:
+                    ours("k-means||")
 
-            sides: Sides = {
-                "k-means||": lambda: ours("k-means||"),
-                "k-means++": lambda: ours("k-means++"),
-                "scikit-learn": sklearn,
-            }
+            sides: Sides = {"k-means||": default, "k-means++": lambda ours=ours: ours("k-means++")}
+            if have("sklearn"):
+                from sklearn.cluster import KMeans
+
+                def sklearn(x=x, size=size, seed=seed, found=found) -> None:
+                    fitted = KMeans(size, n_init=1, max_iter=20, random_state=seed).fit(x.numpy())
+                    found["scikit-learn"] = torch.from_numpy(fitted.cluster_centers_)
+
+                sides["scikit-learn"] = sklearn
             if have("faiss"):
                 import faiss
 
@@ -190,41 +241,49 @@ def reestimations(quick: bool) -> None:
                     found["faiss"] = torch.from_numpy(fitted.centroids)
 
                 sides["faiss"] = by_faiss
-            product = tiled_product(x, x[:size])
-            sides["bound"] = lambda product=product: [product() for _ in range(20)]
+            sides["one product"] = tiled_product(x, x[:size])
             for name, side in sides.items():
-                start = time.perf_counter()
+                start = now()
                 side()
-                times.setdefault(name, []).append(time.perf_counter() - start)
+                times.setdefault(name, []).append(now() - start)
+            bounds.append(times["k-means||"][-1] / (iterations.count * times["one product"][-1]))
             for name, centroids in found.items():
                 inertia, counts = kmeans_inertia(fresh, centroids)
                 quality.setdefault(name, []).append((inertia / len(fresh), perplexity(counts).item()))
-        print_row(f"N {count} D {dim} K {size}", {name: statistics.median(v) for name, v in times.items()}, scale=1)
-        for name, results in quality.items():
-            error, used = (statistics.mean(values) for values in zip(*results, strict=True))
+        seconds = {name: statistics.median(values) for name, values in times.items()}
+        print_row(f"N {count} D {dim} K {size}", seconds, scale=1)
+        print(f"    iterations in the last seed: {iterations.count}")
+        print_ratio("ours / one product per iteration", statistics.median(bounds), 2, True)
+        means = {
+            name: [statistics.mean(values) for values in zip(*results, strict=True)]
+            for name, results in quality.items()
+        }
+        for name, (error, used) in means.items():
             print(f"    {name:16} on fresh vectors: error {error:8.4f}  perplexity {used:8.1f}")
+        if "scikit-learn" in means:
+            print_ratio("scikit-learn / ours", seconds["scikit-learn"] / seconds["k-means||"], 2.5, False)
+            print_ratio("error, ours / scikit-learn", means["k-means||"][0] / means["scikit-learn"][0], 1.01, True)
+            print_ratio(
+                "perplexity, ours / scikit-learn", means["k-means||"][1] / means["scikit-learn"][1], 0.99, False
+            )
+
+
+PARTS = {"lookup": lookups, "layer": layers, "memory": memory, "reservoir": reservoirs, "kmeans": reestimations}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="numbers of threads to measure with")
-    parser.add_argument("--quick", action="store_true", help="small sizes only, to see that all sides run")
-    parser.add_argument("--only", choices=["lookup", "reservoir", "kmeans"], help="one of the parts")
-    options = parser.parse_args()
-    parts = {"lookup": lookups, "reservoir": reservoirs, "kmeans": reestimations}
-    for threads in options.threads:
-        torch.set_num_threads(threads)
-        limits = None
-        if have("threadpoolctl"):
-            from threadpoolctl import threadpool_limits
-
-            limits = threadpool_limits(threads)
-        print(f"\n== torch {torch.__version__}, {threads} thread(s)")
-        for name, part in parts.items():
-            if options.only in (None, name):
-                part(options.quick)
-        if limits is not None:
-            limits.restore_original_limits()
+    parser = options(__doc__)
+    parser.add_argument("--only", choices=PARTS, nargs="+", default=list(PARTS), help="some of the parts")
+    args = parser.parse_args()
+    if "memory" in args.only:
+        # First and once: a forked process can't use threads that were started before.
+        torch.set_num_threads(1)
+        memory(args)
+    for threads in args.threads:
+        with limited_to(threads):
+            for name in args.only:
+                if name != "memory":
+                    PARTS[name](args)
 
 
 if __name__ == "__main__":
