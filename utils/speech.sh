@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154
 # Sourced by the speech recipes: stages 1 to 6, which differ between corpora only in their sets and files.
-cmvn=${cmvn:-global} # as the paper has it, also where a recipe has no such option
+cmvn=${cmvn:-global} ctm=${ctm:-} # for a recipe without these options
 
 # set_options: `--set DIR` for each set of the corpus.
 set_options() {
@@ -8,12 +8,16 @@ set_options() {
   for set in $data_sets; do printf -- '--set\n%s\n' "$datadir/$set"; done
 }
 
-# import_alignments [ALIGNER_OPTION ...]: stage 1, from Kaldi's folder, or made with Kaldi, else with an aligner that
-# pip installs.
+# import_alignments [ALIGNER_OPTION ...]: stage 1, from a CTM, or Kaldi's folder, or made with Kaldi, else with an aligner
+# that pip installs.
 import_alignments() {
   local sets folders=() missing=$data_sets
   mapfile -t sets < <(set_options)
-  if [ -n "$kaldi_exp$kaldi_root" ]; then
+  if [ -n "$ctm" ]; then
+    [ -z "$kaldi_exp$kaldi_root" ] || fail "--ctm and --kaldi_exp, --kaldi_root are two sources of alignments: give one"
+    vqbn-import-alignments --ctm "$ctm" "${sets[@]}" --max_bad "$max_bad"
+    echo ctm >"$datadir/alignment_source"
+  elif [ -n "$kaldi_exp$kaldi_root" ]; then
     if [ -n "$kaldi_exp" ]; then
       folders=(--kaldi_exp "$kaldi_exp")
       [ -z "$kaldi_root" ] || missing=$(vqbn-import-alignments --list_missing "${folders[@]}" "${sets[@]}")

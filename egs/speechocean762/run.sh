@@ -7,10 +7,10 @@ caller=$PWD
 invocation="egs/speechocean762/run.sh$(printf ' %q' "$@")"
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-options="stage stop_stage data kaldi_exp kaldi_root train_config variants seeds expdir datadir dumpdir nj ngpu max_bad
+options="stage stop_stage data kaldi_exp kaldi_root ctm train_config variants seeds expdir datadir dumpdir nj ngpu max_bad
   max_unaligned feature_backend cmvn train_options tag results_name dev_split eval_sets tune"
 stage=0 stop_stage=6
-data='' kaldi_exp='' kaldi_root=''
+data='' kaldi_exp='' kaldi_root='' ctm=''
 train_config=conf/base.yaml variants=bn_reest_lr seeds=1 train_options='' tag=''
 expdir=exp datadir=data dumpdir=dump results_name=''
 dev_split=false eval_sets='' tune=false
@@ -22,8 +22,9 @@ stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 
 --data DIR          speechocean762 as OpenSLR 101 ships it, or as Kaldi data directories train/ and dev/ with a
                     lexicon.txt; without it the corpus is downloaded (520 MB)
 --kaldi_exp DIR     a Kaldi recipe'"'"'s exp with tri3b or tri3b_ali_*, or one of them, which has the phone alignments;
-                    without it and --kaldi_root phones are aligned with pocketsphinx
+                    without it, --kaldi_root and --ctm phones are aligned with pocketsphinx
 --kaldi_root DIR    Kaldi, compiled: trains tri3b from nothing, or with --kaldi_exp aligns the sets that it lacks
+--ctm FILE          phone alignments of all sets from elsewhere: lines "utterance channel start duration phone", in seconds
 --variants LIST     rows of the paper'"'"'s Table I: none vanilla bn bn_lr bn_ema bn_reest bn_reest_lr, or all; other
                     libraries'"'"' quantisers: vqp_ema simvq fsq rotation cosine, or peers
 --seeds LIST        "1 2 3"
@@ -47,7 +48,7 @@ stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 
 . ./path.sh
 . ./cmd.sh
 . ../../utils/speech.sh
-data=$(absolute "$data") kaldi_exp=$(absolute "$kaldi_exp") kaldi_root=$(absolute "$kaldi_root")
+data=$(absolute "$data") kaldi_exp=$(absolute "$kaldi_exp") kaldi_root=$(absolute "$kaldi_root") ctm=$(absolute "$ctm")
 resolve_given expdir datadir dumpdir
 train_set=train dev_set=dev data_sets="train dev"
 case $tune in
@@ -73,7 +74,7 @@ if begin_stage 0 "data preparation: ${data:-OpenSLR 101} to $datadir/"; then
   end_stage "wrote $datadir/train, $datadir/dev"
 fi
 
-if begin_stage 1 "alignments: ${kaldi_exp:-pocketsphinx} to $datadir/*/phones.ctm"; then
+if begin_stage 1 "alignments: ${ctm:-${kaldi_exp:-${kaldi_root:-pocketsphinx}}} to $datadir/*/phones.ctm"; then
   import_alignments --lexicon "$datadir/lexicon.txt"
   end_stage "wrote $datadir/*/phones.ctm"
 fi

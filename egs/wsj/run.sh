@@ -7,10 +7,10 @@ caller=$PWD
 invocation="egs/wsj/run.sh$(printf ' %q' "$@")"
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-options="stage stop_stage data wsj0 wsj1 spkrinfo kaldi_exp kaldi_root train_config variants seeds expdir datadir dumpdir nj ngpu max_bad
+options="stage stop_stage data wsj0 wsj1 spkrinfo kaldi_exp kaldi_root ctm train_config variants seeds expdir datadir dumpdir nj ngpu max_bad
   max_unaligned feature_backend cmvn train_options tag results_name mini_utterances"
 stage=0 stop_stage=6
-data='' wsj0='' wsj1='' spkrinfo='' kaldi_exp='' kaldi_root=''
+data='' wsj0='' wsj1='' spkrinfo='' kaldi_exp='' kaldi_root='' ctm=''
 train_config='' variants=bn_reest_lr seeds=1 train_options='' tag=''
 expdir='' datadir='' dumpdir='' results_name='' mini_utterances=360
 nj=2 ngpu=0 max_bad=0.05 max_unaligned=0.15 feature_backend=kaldi cmvn=global
@@ -24,8 +24,9 @@ stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 
 --wsj0 DIR, --wsj1 DIR   the discs of LDC93S6 and LDC94S13: disc folders (11-1.1, ...) or merged trees; with
                     --spkrinfo FILE, the LDC'"'"'s wsj0-train-spkrinfo.txt, genders are known too (nothing needs them)
 --kaldi_exp DIR     a Kaldi recipe'"'"'s exp with tri3b or tri3b_ali_*, or one of them, which has the phone alignments;
-                    without it and --kaldi_root phones are aligned with pocketsphinx
+                    without it, --kaldi_root and --ctm phones are aligned with pocketsphinx
 --kaldi_root DIR    Kaldi, compiled: trains tri3b from nothing, or with --kaldi_exp aligns the sets that it lacks
+--ctm FILE          phone alignments of all sets from elsewhere: lines "utterance channel start duration phone", in seconds
 --variants LIST     rows of the paper'"'"'s Table I: none vanilla bn bn_lr bn_ema bn_reest bn_reest_lr, or all
 --seeds LIST        "1 2 3"
 --train_config LIST files read before conf/train_<variant>.yaml: conf/base.yaml is the authors'"'"' size for a GPU,
@@ -66,7 +67,7 @@ case $data in
     train_set=train_si284 eval_sets="test_dev93 test_eval92" extras=recipes,wsj
     : "${train_config:=conf/base.yaml}" "${expdir:=exp}" "${datadir:=data}" "${dumpdir:=dump}"
     [ "$data" = discs ] || data=$(absolute "$data")
-    wsj0=$(absolute "$wsj0") wsj1=$(absolute "$wsj1") spkrinfo=$(absolute "$spkrinfo") kaldi_exp=$(absolute "$kaldi_exp") kaldi_root=$(absolute "$kaldi_root")
+    wsj0=$(absolute "$wsj0") wsj1=$(absolute "$wsj1") spkrinfo=$(absolute "$spkrinfo") kaldi_exp=$(absolute "$kaldi_exp") kaldi_root=$(absolute "$kaldi_root") ctm=$(absolute "$ctm")
     ;;
 esac
 resolve_given expdir datadir dumpdir

@@ -14,14 +14,14 @@ from vqbn.scoring.trn import write_trn
 
 PHONES = "SIL AA AE AH B D EH IY K L M N S T UW".split()  # noqa: SIM905
 
+PROGRAM = shutil.which("sclite") or "/usr/lib/sctk/bin/sclite"  # where Debian puts it
+
 
 @pytest.fixture(scope="module")
 def sclite():
-    """The program, wherever Debian puts it."""
-    program = shutil.which("sclite") or "/usr/lib/sctk/bin/sclite"
-    if not os.access(program, os.X_OK):
+    if not os.access(PROGRAM, os.X_OK):
         pytest.skip("sclite is not installed (Debian: sctk)")
-    return program
+    return PROGRAM
 
 
 @pytest.fixture(scope="module")
