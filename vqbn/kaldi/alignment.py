@@ -206,8 +206,8 @@ def split_phones(alignments: Alignments, model: TransitionModel) -> PhoneRuns:
     Kaldi's graphs are usually reordered: a state's self-loops come after the arc that leaves it. A phone then ends at
     its final arc plus the self-loops of the same transition state that follow; cutting at the final arc would be too
     early. Where self-loops come before the arc that leaves, a phone ends at its final arc. Two equal phones in a row
-    can be told apart only so. An utterance that is nothing but one state, begun and left by its arc, does not show which
-    it is, and is taken as reordered.
+    can be told apart only so. An utterance that is nothing but one state, begun and left by its arc, does not show
+    which of the two it is, and is taken as reordered.
 
     Args:
         alignments: transition-ids of some utterances.
