@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154
 # Sourced by the speech recipes: stages 1 to 6, which differ between corpora only in their sets and files.
-cmvn=${cmvn:-global} ctm=${ctm:-} # for a recipe without these options
+cmvn=${cmvn:-global} ctm=${ctm:-} token_type=${token_type:-phn} vocab_size=${vocab_size:-100} # for a recipe without these options
 
 # set_options: `--set DIR` for each set of the corpus.
 set_options() {
@@ -37,6 +37,26 @@ import_alignments() {
   fi
 }
 
+# check_token_type: ends the run if $token_type is unknown; sets $units, a name for what is recognised.
+check_token_type() {
+  case $token_type in
+    phn | char) units=$token_type ;;
+    bpe) units=bpe$vocab_size ;;
+    *) fail "--token_type takes phn, char or bpe, not '$token_type'" ;;
+  esac
+}
+
+# text_extra EXTRAS: EXTRAS, and that of sentencepiece where pieces are recognised.
+text_extra() { if [ "$token_type" = bpe ]; then echo "$1,text"; else echo "$1"; fi; }
+
+# make_units: the end of stage 1 with text targets: tokens of the training transcripts, for bpe from a sentencepiece model
+# that is trained on them.
+make_units() {
+  [ "$token_type" != phn ] || return 0
+  vqbn-make-units --text "$datadir/$train_set/text" --token_type "$token_type" --vocab_size "$vocab_size" \
+    --out "$datadir/units_$units"
+}
+
 # check_cmvn: ends the run if $cmvn is unknown.
 check_cmvn() {
   case $cmvn in
@@ -57,12 +77,18 @@ make_features() {
 run_name() {
   local changes=${tag:+-$tag}
   [ "$cmvn" = global ] || changes+=-${cmvn}_cmvn
+  [ "$token_type" = phn ] || changes+=-$units
   echo "$1${changes}_seed$2"
 }
 
 # train_run VARIANT SEED: stage 3; goes on from the last checkpoint, and does nothing if the run is finished.
 train_run() {
-  local configs=() config run
+  local configs=() config run targets=()
+  if [ "$token_type" != phn ]; then
+    # What text is said in a chunk nobody knows: whole utterances, each once an epoch.
+    targets=(--token_type "$token_type" --units "$datadir/units_$units" --vocab_size "$vocab_size")
+    targets+=(--chunk_frames 0 --chunks_per_utterance 1)
+  fi
   run=$expdir/$(run_name "$1" "$2")
   for config in $train_config "$(variant_config "$1")"; do configs+=(--config "$config"); done
   mkdir -p "$run"
@@ -70,7 +96,8 @@ train_run() {
   log "training $run; its log is $run/job.log"
   # shellcheck disable=SC2086
   "$train_cmd" "$run/job.log" vqbn-train "${configs[@]}" --dump "$dumpdir" --train_set "$train_set" \
-    --dev_set "$dev_set" --expdir "$run" --seed "$2" --ngpu "$ngpu" --cmvn "$cmvn" --results "$results" $train_options
+    --dev_set "$dev_set" --expdir "$run" --seed "$2" --ngpu "$ngpu" --cmvn "$cmvn" --results "$results" \
+    "${targets[@]}" $train_options
 }
 
 # kept_run VARIANT SEED: whether the run's results file is all there is of it: it was trained elsewhere, or exp/ removed.

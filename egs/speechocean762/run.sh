@@ -8,13 +8,13 @@ invocation="egs/speechocean762/run.sh$(printf ' %q' "$@")"
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 options="stage stop_stage data kaldi_exp kaldi_root ctm train_config variants seeds expdir datadir dumpdir nj ngpu max_bad
-  max_unaligned feature_backend cmvn train_options tag results_name dev_split eval_sets tune"
+  max_unaligned feature_backend cmvn token_type vocab_size train_options tag results_name dev_split eval_sets tune"
 stage=0 stop_stage=6
 data='' kaldi_exp='' kaldi_root='' ctm=''
 train_config=conf/base.yaml variants=bn_reest_lr seeds=1 train_options='' tag=''
 expdir=exp datadir=data dumpdir=dump results_name=''
 dev_split=false eval_sets='' tune=false
-nj=2 ngpu=0 max_bad=0.05 max_unaligned=0.15 feature_backend=kaldi cmvn=global
+nj=2 ngpu=0 max_bad=0.05 max_unaligned=0.15 feature_backend=kaldi cmvn=global token_type=phn vocab_size=100
 usage='usage: egs/speechocean762/run.sh [--data DIR] [--kaldi_exp DIR] [--stage N] [--stop_stage N] [OPTION VALUE ...]
 
 stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 scoring, 6 report
@@ -42,6 +42,8 @@ stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 
 --nj N              processes, and runs trained at a time: 2        --ngpu N  GPUs for a training: 0
 --max_bad X, --max_unaligned X   the share of utterances that may be unusable (0.05) or unaligned (0.15)
 --feature_backend   kaldi (kaldi-native-fbank) or torchaudio
+--token_type T      what is recognised: phn, the alignment'"'"'s phones; char or bpe, characters or pieces (--vocab_size 100) of
+                    the transcript, from whole utterances, scored by WER and CER. Such runs are named <variant>-<units>
 --cmvn speaker      normalise features by each speaker'"'"'s own mean and variance; global, the default: by the training
                     set'"'"'s, as the paper does. Such runs are named <variant>-speaker_cmvn'
 . ../../utils/parse_options.sh
@@ -62,8 +64,9 @@ case $dev_split in
   *) fail "--dev_split takes true or false, not '$dev_split'" ;;
 esac
 check_cmvn
+check_token_type
 expand_variants
-use_environment "$(peers_extra recipes)"
+use_environment "$(text_extra "$(peers_extra recipes)")"
 
 if begin_stage 0 "data preparation: ${data:-OpenSLR 101} to $datadir/"; then
   if [ -n "$data" ]; then
@@ -76,6 +79,7 @@ fi
 
 if begin_stage 1 "alignments: ${ctm:-${kaldi_exp:-${kaldi_root:-pocketsphinx}}} to $datadir/*/phones.ctm"; then
   import_alignments --lexicon "$datadir/lexicon.txt"
+  make_units
   end_stage "wrote $datadir/*/phones.ctm"
 fi
 

@@ -8,12 +8,12 @@ invocation="egs/wsj/run.sh$(printf ' %q' "$@")"
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 options="stage stop_stage data wsj0 wsj1 spkrinfo kaldi_exp kaldi_root ctm train_config variants seeds expdir datadir dumpdir nj ngpu max_bad
-  max_unaligned feature_backend cmvn train_options tag results_name mini_utterances"
+  max_unaligned feature_backend cmvn token_type vocab_size train_options tag results_name mini_utterances"
 stage=0 stop_stage=6
 data='' wsj0='' wsj1='' spkrinfo='' kaldi_exp='' kaldi_root='' ctm=''
 train_config='' variants=bn_reest_lr seeds=1 train_options='' tag=''
 expdir='' datadir='' dumpdir='' results_name='' mini_utterances=360
-nj=2 ngpu=0 max_bad=0.05 max_unaligned=0.15 feature_backend=kaldi cmvn=global
+nj=2 ngpu=0 max_bad=0.05 max_unaligned=0.15 feature_backend=kaldi cmvn=global token_type=phn vocab_size=100
 usage='usage: egs/wsj/run.sh --wsj0 DIR --wsj1 DIR [--kaldi_exp DIR] | --data mini|DIR [--stage N] [--stop_stage N] [OPTION VALUE ...]
 
 stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 scoring, 6 report
@@ -39,6 +39,8 @@ stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 
 --nj N              processes, and runs trained at a time: 2        --ngpu N  GPUs for a training: 0
 --max_bad X, --max_unaligned X   the share of utterances that may be unusable (0.05) or unaligned (0.15)
 --feature_backend   kaldi (kaldi-native-fbank) or torchaudio
+--token_type T      what is recognised: phn, the alignment'"'"'s phones; char or bpe, characters or pieces (--vocab_size 100) of
+                    the transcript, from whole utterances, scored by WER and CER. Such runs are named <variant>-<units>
 --cmvn speaker      normalise features by each speaker'"'"'s own mean and variance; global, the default: by the training
                     set'"'"'s, as the paper does. Such runs are named <variant>-speaker_cmvn
 --mini_utterances N how many utterances the mini corpus has: 360'
@@ -73,8 +75,9 @@ esac
 resolve_given expdir datadir dumpdir
 dev_set=${eval_sets%% *} data_sets="$train_set $eval_sets"
 check_cmvn
+check_token_type
 expand_variants
-use_environment "$(peers_extra "$extras")"
+use_environment "$(text_extra "$(peers_extra "$extras")")"
 
 if begin_stage 0 "data preparation: $data to $datadir/"; then
   if [ "$data" = mini ]; then
@@ -104,6 +107,7 @@ if begin_stage 1 "alignments, to $datadir/*/phones.ctm"; then
     # shellcheck disable=SC2119
     import_alignments
   fi
+  make_units
   end_stage "wrote $datadir/*/phones.ctm"
 fi
 

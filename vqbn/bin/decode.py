@@ -17,7 +17,8 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         "vqbn-decode",
         description="Recognise the whole utterances of a set without a language model. Writes hyp.trn, "
-        "ref.trn (the alignment's segments), the code of each latent (codes.ark, codes.scp) and decode.json. "
+        "ref.trn (the alignment's segments, or for a model of characters or pieces the transcript's words), the code "
+        "of each latent (codes.ark, codes.scp) and decode.json. "
         "Given a file of image codes instead, as in 'vqbn-decode codes.npz images/', it makes the images; "
         "'vqbn-decode codes.npz --help' says more.",
         allow_abbrev=False,
@@ -75,9 +76,11 @@ def main(argv: list[str]) -> None:
 
     from vqbn.data.chunks import whole_utterances
     from vqbn.data.speech import open_set
+    from vqbn.data.text_units import TextUnits
     from vqbn.data.tokens import Tokens
+    from vqbn.data.transcribed import transcripts_of
     from vqbn.kaldi.features import FRAME_SHIFT
-    from vqbn.scoring.decoding import decode, output_folder, write_decoded
+    from vqbn.scoring.decoding import decode, decode_text, output_folder, write_decoded
     from vqbn.training.checkpoint import load_recognizer
 
     start = time.monotonic()
@@ -89,17 +92,24 @@ def main(argv: list[str]) -> None:
     device = "cuda" if args.device != "cpu" and torch.cuda.is_available() else "cpu"
     loaded = load_recognizer(args.expdir, checkpoint_name(args.checkpoint), averaged=not args.not_averaged)
     dump = Path(args.dump)
-    tokens = Tokens.read(dump / "tokens.txt")
-    if tokens.symbols != loaded.tokens.symbols:
+    phones = Tokens.read(dump / "tokens.txt")
+    token_type = loaded.config.get("token_type", "phn")
+    if token_type == "phn" and phones.symbols != loaded.tokens.symbols:
         raise InputError(
-            f"{dump / 'tokens.txt'}: {len(tokens)} tokens that are not the {len(loaded.tokens)} of {loaded.path}; "
+            f"{dump / 'tokens.txt'}: {len(phones)} tokens that are not the {len(loaded.tokens)} of {loaded.path}; "
             "give the --dump that the model was trained on"
         )
-    dataset = open_set(dump, args.set_name, tokens, loaded.config.get("cmvn", "global"))
+    dataset = open_set(dump, args.set_name, phones, loaded.config.get("cmvn", "global"))
     if not any((dataset.segments(utterance)[:, 0] != 0).any() for utterance in dataset.utterances):
         raise InputError(f"{dump / args.set_name}: no utterance has a phone to score against; run stage 2 again")
     model = loaded.model.to(device).eval()
-    decoded = decode(model, whole_utterances(dataset, args.batch_frames), tokens, device, args.beam)
+    batches = whole_utterances(dataset, args.batch_frames)
+    if token_type == "phn":
+        decoded = decode(model, batches, phones, device, args.beam)
+    else:
+        decoded = decode_text(
+            model, batches, loaded.tokens, TextUnits(token_type), transcripts_of(dataset), device, args.beam
+        )
     decoded.about = {
         "set": args.set_name,
         "checkpoint": Path(args.checkpoint).stem,
@@ -110,6 +120,8 @@ def main(argv: list[str]) -> None:
         "utterances": len(dataset),
         "frames": sum(dataset.num_frames.values()),
     }
+    if token_type != "phn":
+        decoded.about["token_type"] = token_type
     if args.beam:
         decoded.about["beam"] = args.beam
     if decoded.codes:

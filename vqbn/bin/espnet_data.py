@@ -42,7 +42,8 @@ def main(argv: list[str]) -> None:
     from vqbn.data.speech import SpeechDataset
     from vqbn.data.text_units import TextUnits
     from vqbn.data.tokens import Tokens
-    from vqbn.espnet2.data import phone_transcripts, word_transcripts, write_chunks, write_set, write_token_list
+    from vqbn.data.transcribed import transcripts_of
+    from vqbn.espnet2.data import phone_transcripts, write_chunks, write_set, write_token_list
     from vqbn.files import write_text
     from vqbn.kaldi.cmvn import read_cmvn
 
@@ -58,7 +59,7 @@ def main(argv: list[str]) -> None:
     cmvn = read_cmvn(dump / "cmvn.ark")
     for name in args.sets:
         dataset = SpeechDataset(dump / name, phones, cmvn)
-        text = phone_transcripts(dataset) if args.token_type == "phn" else word_transcripts(dataset)
+        text = phone_transcripts(dataset) if args.token_type == "phn" else transcripts_of(dataset)
         write_set(out / name, dataset, text)
         per_utterance = sum(map(len, map(units.cut, text.values()))) / len(text)
         # ESPnet's CTC loss is a sum over an utterance's tokens: what stands beside it is weighed with their number.

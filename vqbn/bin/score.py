@@ -26,6 +26,8 @@ SHOWN = {
     "insertions": ("  insertions", 1, 0),
     "reference_length": ("  reference phones", 1, 0),
     "per_nosil": ("PER % without SIL", 1, 2),
+    "wer": ("WER %", 1, 2),
+    "cer": ("CER %", 1, 2),
     "perplexity": ("perplexity", 1, 1),
     "perplexity_nosil": ("perplexity without SIL", 1, 1),
     "used_codes": ("codes used", 1, 0),
@@ -113,6 +115,7 @@ def score_set(expdir: str | Path, dump: str | Path, set_name: str) -> "Evaluatio
     from vqbn.scoring.decoding import output_folder, read_decoded
     from vqbn.scoring.evaluation import evaluate_codes, evaluate_phones
     from vqbn.scoring.per import SILENCE
+    from vqbn.scoring.text import evaluate_words
 
     folder, dump = output_folder(expdir, set_name), Path(dump)
     decoded = read_decoded(folder)
@@ -124,7 +127,8 @@ def score_set(expdir: str | Path, dump: str | Path, set_name: str) -> "Evaluatio
             f"{folder / 'ref.trn'}: {missing[0]!r} is not both here and in {dump / set_name} "
             f"({len(missing)} such utterances); decode the set again"
         )
-    evaluation = evaluate_phones(
+    evaluate = evaluate_words if decoded.about.get("token_type", "phn") != "phn" else evaluate_phones
+    evaluation = evaluate(
         decoded.hypotheses,
         decoded.references,
         {utterance: dataset.speaker(utterance) for utterance in dataset.utterances},

@@ -14,10 +14,10 @@ the command line over all. Writes config.yaml, train.log, curve.jsonl, tensorboa
 def main(argv: list[str]) -> None:
     config = parse_arguments(argv, "vqbn-train", DESCRIPTION)
     # Imported here: --help and a wrong key need not wait for Lightning.
-    from vqbn.training.recognition import RECOGNITION
+    from vqbn.training.recognition import for_config
     from vqbn.training.run import train
 
-    train(config, RECOGNITION)
+    train(config, for_config(config))
 
 
 if __name__ == "__main__":

@@ -53,7 +53,8 @@ class ChunkBatches(EndlessBatches[Batch]):
     Args:
         dataset: where the utterances come from.
         batch_size: items per update, over all processes.
-        chunk_frames: frames per chunk; a shorter utterance is taken whole and padded.
+        chunk_frames: frames per chunk; a shorter utterance is taken whole and padded. 0: whole utterances, padded to
+            the longest of the batch.
         chunks_per_utterance: how often an epoch visits an utterance.
         seed: of order and chunks.
         start: updates already done: the first batch is that of update `start` + 1.
@@ -78,20 +79,22 @@ class ChunkBatches(EndlessBatches[Batch]):
 
     def batch(self, update: int) -> Batch:
         """This process's share of the batch of `update`, counted from 1."""
-        return collate([self._item(*place) for place in self.places(update)], self.chunk_frames)
+        return collate([self._item(*place) for place in self.places(update)], self.chunk_frames or None)
 
     def chunk(self, epoch: int, place: int) -> tuple[str, int]:
         """The utterance and first frame of the `place`-th item of an epoch (from 0)."""
         item = self.item(epoch, place)
         utterance = self.dataset.utterances[item % len(self.dataset)]
         spare = self.dataset.num_frames[utterance] - self.chunk_frames
-        if spare <= 0:
+        if spare <= 0 or not self.chunk_frames:
             return utterance, 0
         return utterance, self.start_in(epoch, item, spare)
 
     def _item(self, epoch: int, place: int) -> tuple[np.ndarray, np.ndarray]:
         utterance, start = self.chunk(epoch, place)
-        frames = min(self.chunk_frames, self.dataset.num_frames[utterance])
+        frames = self.dataset.num_frames[utterance]
+        if self.chunk_frames:
+            frames = min(self.chunk_frames, frames)
         return self.dataset.chunk(utterance, start, frames), self.dataset.targets(utterance, start, frames)
 
 

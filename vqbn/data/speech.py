@@ -29,9 +29,12 @@ def open_set(dump: str | Path, name: str, tokens: Tokens, cmvn: str = "global", 
     Raises:
         InputError: a file is missing or malformed.
     """
-    folder = Path(dump) / name
-    statistics = read_cmvn(Path(dump) / "cmvn.ark") if cmvn == "global" else read_speaker_cmvn(folder / "cmvn.scp")
-    return SpeechDataset(folder, tokens, statistics, cache)
+    return SpeechDataset(Path(dump) / name, tokens, set_statistics(dump, name, cmvn), cache)
+
+
+def set_statistics(dump: str | Path, name: str, cmvn: str = "global") -> Cmvn | dict[str, Cmvn]:
+    """The normalisation of a set, for `SpeechDataset`; arguments and errors as those of `open_set`."""
+    return read_cmvn(Path(dump) / "cmvn.ark") if cmvn == "global" else read_speaker_cmvn(Path(dump) / name / "cmvn.scp")
 
 
 class SpeechDataset:

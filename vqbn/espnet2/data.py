@@ -7,8 +7,6 @@ from pathlib import Path
 from vqbn.data.chunks import ChunkBatches
 from vqbn.data.speech import SpeechDataset
 from vqbn.data.tokens import BLANK, Tokens
-from vqbn.data.transcripts import read_transcripts
-from vqbn.errors import InputError
 from vqbn.files import replacing, write_text
 from vqbn.kaldi.archive import read_scp
 
@@ -26,20 +24,6 @@ def write_token_list(path: str | Path, tokens: Tokens) -> None:
 def phone_transcripts(dataset: SpeechDataset) -> dict[str, str]:
     """Utterance → the phones of its alignment, silence included and gaps left out, apart by spaces."""
     return {utt: " ".join(dataset.tokens.names(dataset.targets(utt))) for utt in dataset.utterances}
-
-
-def word_transcripts(dataset: SpeechDataset) -> dict[str, str]:
-    """Utterance → its transcript, as stage 2 keeps it beside the features.
-
-    Raises:
-        InputError: there is none, or none for an utterance.
-    """
-    path = dataset.folder / "text"
-    transcripts = read_transcripts(path)
-    for utterance in dataset.utterances:
-        if not transcripts.get(utterance):
-            raise InputError(f"{path}: no transcript for '{utterance}'; run stage 2 again")
-    return {utterance: transcripts[utterance] for utterance in dataset.utterances}
 
 
 def write_data(

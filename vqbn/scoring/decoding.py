@@ -1,7 +1,7 @@
 """Whole utterances through a trained recogniser: what it hears, and the codes that it hears it through."""
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from vqbn.data.chunks import Batch
+from vqbn.data.text_units import TextUnits
 from vqbn.data.tokens import Tokens
 from vqbn.errors import InputError
 from vqbn.files import replacing
@@ -78,6 +79,33 @@ def decode(
     if not any((chosen >= 0).any() for chosen in codes.values()):
         codes = {}
     return Decoded(*(dict(sorted(part.items())) for part in (hypotheses, references, codes)))
+
+
+def decode_text(
+    model: torch.nn.Module,
+    batches: Iterable[tuple[Sequence[str], Batch]],
+    tokens: Tokens,
+    units: TextUnits,
+    transcripts: Mapping[str, str],
+    device: torch.device | str = "cpu",
+    beam: int = 0,
+) -> Decoded:
+    """As `decode`, for a model of characters or pieces: hypotheses and references are words.
+
+    Args:
+        model: as in `decode`.
+        batches: as in `decode`; their targets are not read.
+        tokens: what the model's outputs stand for.
+        units: puts tokens together to text.
+        transcripts: the references, words apart by spaces.
+        device: where the model is.
+        beam: how many prefixes the search keeps; 0 takes the best path.
+    """
+    plain = ((names, batch._replace(target_lengths=torch.zeros_like(batch.target_lengths))) for names, batch in batches)
+    decoded = decode(model, plain, tokens, device, beam)
+    decoded.hypotheses = {utt: units.join(found).split() for utt, found in decoded.hypotheses.items()}
+    decoded.references = {utt: transcripts[utt].split() for utt in decoded.references}
+    return decoded
 
 
 def write_decoded(folder: str | Path, decoded: Decoded) -> None:

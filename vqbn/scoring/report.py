@@ -84,7 +84,7 @@ def section(
     heading: str, results: Sequence[Result], figures: Mapping[str, Path], folder: Path, set_name: str
 ) -> list[str]:
     """The paragraphs about one corpus and alignment."""
-    groups = by_name(results)
+    groups = by_name(result for result in results if not recognises_text(result))
     parts = [f"## {heading}\n", f"Set: `{set_name}`.\n", table_i(groups, set_name)]
     if order := agreement(groups, set_name):
         parts.append(order)
@@ -96,6 +96,8 @@ def section(
         ]
     if others := {name: runs for name, runs in groups.items() if name not in LABELS and name not in PEER_LABELS}:
         parts += ["### Other configurations\n", ablations(groups, others, set_name)]
+    if texts := by_name(filter(recognises_text, results)):
+        parts += ["### Text targets\n", text_table(texts, set_name)]
     more = dict.fromkeys(name for result in results for name in result.scores if name != set_name)
     for other in more:
         parts += [f"### The same on `{other}`\n", table_i(groups, other)]
@@ -110,8 +112,25 @@ def section(
             for name, path in figures.items()
         ]
     if results:
-        parts += ["### Every run\n", every_run(groups, set_name)]
+        parts += ["### Every run\n", every_run(groups | texts, set_name)]
     return parts
+
+
+def recognises_text(result: Result) -> bool:
+    """Whether a run recognises characters or pieces of words, so that it has word errors and no phone errors."""
+    return any("wer" in scores for scores in result.scores.values())
+
+
+def text_table(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:
+    """One line for each configuration with text targets."""
+    rows = []
+    for name, runs in groups.items():
+        kind = ", ".join(dict.fromkeys(str(run.config.get("token_type", "")) for run in runs))
+        cells = [shown(spread(runs, set_name, key)) for key in ("wer", "cer", "perplexity", "bits_per_second")]
+        seeds = ", ".join(str(run.seed) for run in runs if set_name in run.scores) or f"not scored on {set_name}"
+        rows.append([f"`{name}`", kind, data_of(runs), seeds, *cells])
+    header = ["configuration", "targets", "data", "seeds", "WER %", "CER %", "perplexity", "bits/s"]
+    return markdown_table(header, rows, left=4)
 
 
 def ablations(groups: Mapping[str, Sequence[Result]], others: Mapping[str, Sequence[Result]], set_name: str) -> str:
@@ -226,7 +245,7 @@ def every_run(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:
                 [
                     f"`{name}`",
                     str(run.seed),
-                    f"{scores['per']:.2f}" if "per" in scores else "–",
+                    error_rate(scores),
                     *("–" if count is None else f"{count:,}" for count in counts),
                     f"{scores['perplexity']:,.1f}" if "perplexity" in scores else "–",
                     codes_in_any_set(run),
@@ -237,6 +256,13 @@ def every_run(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:
             )
             commands.append(f"# {name}, seed {run.seed}\n{run.command}\n")
     return markdown_table(header, rows) + "\n```sh\n" + "".join(commands) + "```\n"
+
+
+def error_rate(scores: Mapping[str, float]) -> str:
+    """`54.12`, or `61.30 (WER)` for a run with text targets, whose edits are of words."""
+    if "wer" in scores:
+        return f"{scores['wer']:.2f} (WER)"
+    return f"{scores['per']:.2f}" if "per" in scores else "–"
 
 
 def codes_in_any_set(run: Result) -> str:

@@ -19,6 +19,8 @@ FORMAT = "vqbn result 1"
 SCORES = (
     "per",
     "per_nosil",
+    "wer",
+    "cer",
     "substitutions",
     "deletions",
     "insertions",

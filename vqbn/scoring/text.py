@@ -1,9 +1,10 @@
 """Word and character error rates of transcripts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from vqbn.data.text_units import TextUnits
-from vqbn.scoring.per import Errors, utterance_errors
+from vqbn.scoring.evaluation import Evaluation
+from vqbn.scoring.per import Errors, speaker_errors, total, utterance_errors
 
 # Keys of `scores.json` → how a transcript is cut. A space is a character, as in ESPnet's tables.
 RATES = {"wer": TextUnits("phn").cut, "cer": TextUnits("char").cut}
@@ -29,3 +30,43 @@ def text_errors(
         {utterance: cut(text) for utterance, text in references.items()},
         source=source,
     )
+
+
+def evaluate_words(
+    hypotheses: Mapping[str, Sequence[str]],
+    references: Mapping[str, Sequence[str]],
+    utt2spk: Mapping[str, str],
+    source: str = "the hypotheses",
+) -> Evaluation:
+    """`wer` and `cer`, pooled; the counts of edits are of words, and there is no silence to leave out.
+
+    Args:
+        hypotheses: words per utterance.
+        references: words per utterance; the same utterances.
+        utt2spk: the speaker of each utterance.
+        source: what the hypotheses came from, for messages.
+
+    Raises:
+        InputError: as `utterance_errors` and `speaker_errors`.
+    """
+    said, spoken = ({utt: " ".join(words) for utt, words in each.items()} for each in (hypotheses, references))
+    errors = text_errors(said, spoken, "wer", source)
+    words = total(errors.values())
+    scores = {
+        "wer": words.rate,
+        "cer": total(text_errors(said, spoken, "cer", source).values()).rate,
+        "substitutions": words.substitutions,
+        "deletions": words.deletions,
+        "insertions": words.insertions,
+        "reference_length": words.reference_length,
+    }
+    speakers = {
+        speaker: {
+            "edits": counts.edits,
+            "reference_length": counts.reference_length,
+            "edits_nosil": 0,
+            "reference_length_nosil": 0,
+        }
+        for speaker, counts in speaker_errors(errors, utt2spk).items()
+    }
+    return Evaluation(scores, errors, speakers)

@@ -219,6 +219,15 @@ def check_together(config: Mapping[str, object], origins: Mapping[str, str]) -> 
         for name, value in NOT_OF_PEERS.items():
             if config[name] != value:
                 refuse(name, f"found {config[name]}, expected {value}: a peer's layer has no such thing")
+    if config.get("token_type", "phn") != "phn":
+        if config["chunk_frames"]:
+            refuse(
+                "chunk_frames",
+                f"found {config['chunk_frames']}, expected 0, whole utterances: no alignment says where a chunk's "
+                f"{config['token_type']} tokens begin",
+            )
+        if not config["units"]:
+            refuse("units", f"not given; expected what vqbn-make-units wrote for token_type {config['token_type']}")
     milestones = config["lr_milestones"]
     if milestones != sorted(set(milestones)):
         refuse("lr_milestones", f"found {milestones}, expected rising numbers")

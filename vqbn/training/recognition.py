@@ -1,7 +1,7 @@
 """Training a recogniser with CTC (section IV-A of the paper)."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from vqbn.data.chunks import Batch, ChunkBatches
 from vqbn.data.speech import SpeechDataset, open_set
 from vqbn.data.tokens import Tokens
+from vqbn.data.transcribed import open_transcribed, read_vocabulary
 from vqbn.models.ctc import ctc_loss
 from vqbn.training.build import build_recognizer
 from vqbn.training.data import batch_loader
@@ -82,15 +83,25 @@ def prepare(config: Mapping[str, object]) -> Prepared:
         InputError: the features are unusable.
     """
     dump = Path(config["dump"])
-    tokens = Tokens.read(dump / "tokens.txt")
-    train_set, dev_set = (
-        open_set(dump, config[name], tokens, config["cmvn"], cache=config["cache_features"])
-        for name in ("train_set", "dev_set")
-    )
+    phones = tokens = Tokens.read(dump / "tokens.txt")
+    cache = config["cache_features"]
+    if config["token_type"] == "phn":
+        train_set, dev_set = (
+            open_set(dump, config[name], phones, config["cmvn"], cache) for name in ("train_set", "dev_set")
+        )
+    else:
+        vocabulary = read_vocabulary(config["token_type"], config["units"])
+        tokens = vocabulary.tokens
+        train_set, dev_set = (
+            open_transcribed(dump, config[name], phones, config["cmvn"], vocabulary, cache)
+            for name in ("train_set", "dev_set")
+        )
+        train_set.check_tokens()
+    rate = for_config(config).score
 
     def score(model: nn.Module) -> dict[str, float | bool | None]:
         found = asdict(evaluate(model, dev_set, config["batch_frames"]))
-        return {"dev_per": found.pop("per"), "dev_loss": found.pop("loss"), **found}
+        return {rate: found.pop("per"), "dev_loss": found.pop("loss"), **found}
 
     return Prepared(
         RecognitionTraining(config, tokens, train_set.height),
@@ -102,7 +113,8 @@ def prepare(config: Mapping[str, object]) -> Prepared:
 
 def summary(point: Mapping[str, object]) -> str:
     """An evaluation in a few words."""
-    text = f"PER {point['dev_per']:.2f} %, loss {point['dev_loss']:.3f}"
+    rate = f"PER {point['dev_per']:.2f}" if "dev_per" in point else f"token error rate {point['dev_ter']:.2f}"
+    text = f"{rate} %, loss {point['dev_loss']:.3f}"
     if point["perplexity"] is not None:
         text += f", perplexity {point['perplexity']:.0f}, {point['used_codes']} codes used"
     if point["codeword_norm"] is not None:
@@ -119,3 +131,16 @@ RECOGNITION = Experiment(
     unit="frames",
     speed=lambda config: config["batch_size"] * config["chunk_frames"],
 )
+
+
+def for_config(config: Mapping[str, object]) -> Experiment:
+    """`RECOGNITION` as a configuration makes it: what chooses the best checkpoint, and what its speed counts.
+
+    With text targets the best checkpoint has the lowest error rate in tokens, `dev_ter`: characters or pieces.
+    """
+    experiment = RECOGNITION
+    if config["token_type"] != "phn":
+        experiment = replace(experiment, score="dev_ter")
+    if not config["chunk_frames"]:
+        experiment = replace(experiment, unit="utterances", speed=lambda config: config["batch_size"])
+    return experiment
