@@ -28,7 +28,7 @@ check_espnet_options() {
   done
   espnet_data=$dumpdir/espnet2_$units stats=$expdir/espnet2_stats_$units
   tag=$units
-  [ "$like_vqbn" = false ] || { tag=chunks stats=$expdir/espnet2_stats_chunks; }
+  [ "$like_vqbn" = false ] || tag=chunks
   dev_set=${eval_sets%% *}
 }
 
@@ -69,8 +69,10 @@ espnet_arguments() {
 
 has_deepspeech2() { grep -q '^encoder: vqbn_deepspeech2' "$(espnet_config "$1")"; }
 
-# espnet_stats: ESPnet's collect_stats, which gives the lengths that batches are made by, and mean and variance.
+# espnet_stats: ESPnet's collect_stats, which gives the lengths that batches are made by, and mean and variance. Chunks
+# are of one length, and their batches are given.
 espnet_stats() {
+  [ "$like_vqbn" = false ] || return 0
   [ ! -f "$stats/valid/speech_shape" ] || return 0
   local arguments
   espnet_arguments "${variants%% *}"
@@ -88,11 +90,12 @@ espnet_train_run() {
   tokens=$(cat "$espnet_data/$set_trained/tokens_per_utterance")
   espnet_arguments "$1"
   has_deepspeech2 "$1" || arguments+=(--normalize_conf "stats_file=$stats/train/feats_stats.npz")
-  arguments+=(--train_shape_file "$stats/train/speech_shape" --valid_shape_file "$stats/valid/speech_shape")
   if [ "$like_vqbn" = true ]; then
+    arguments+=(--train_shape_file "$espnet_data/$set_trained/feats.scp" --valid_shape_file "$espnet_data/$dev_set/feats.scp")
     arguments+=(--batch_type unsorted --batch_size 32)
   else
-    arguments+=(--train_shape_file "$stats/train/text_shape" --valid_shape_file "$stats/valid/text_shape")
+    arguments+=(--train_shape_file "$stats/train/speech_shape" --train_shape_file "$stats/train/text_shape")
+    arguments+=(--valid_shape_file "$stats/valid/speech_shape" --valid_shape_file "$stats/valid/text_shape")
   fi
   # The weight of the other losses beside a sum over tokens, and the limit of the gradients, grow with their number.
   arguments+=(--model_conf "vq_weight=$tokens" --grad_clip "$(python3 -c "print(20 * $tokens)")")
