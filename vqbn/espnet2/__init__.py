@@ -4,7 +4,8 @@ Importing `vqbn.espnet2.task` makes the names `vqbn_deepspeech2`, `vqbn_wrapped`
 else of vqbn imports ESPnet.
 """
 
-from vqbn.espnet2.downloads import import_without_downloads
+from vqbn.espnet2.lazy import import_lazily
 
-# ESPnet imports it whether it is used or not, and it looks for two corpora on the net: minutes, where there is none.
-import_without_downloads("g2p_en")
+# ESPnet imports it whether it is used or not, and when it is loaded it downloads two corpora: minutes of waiting where
+# there is no net.
+import_lazily("g2p_en")
