@@ -122,14 +122,23 @@ class CodebookLearner:
         Args:
             sampling: show the vectors to the reservoir; off if the codebook is frozen.
         """
-        usable = _usable(latents, valid)
-        indices = torch.full(latents.shape[:2], -1, dtype=torch.int64, device=latents.device)
-        vectors = latents[usable]
-        if self.clock.quantizing:
-            indices[usable] = nearest_codes(vectors, codebook)
+        if _all_usable(latents, valid):
+            # As below, without copies of all vectors.
+            vectors = latents
+            if self.clock.quantizing:
+                indices = codes = nearest_codes(vectors, codebook)
+            else:
+                indices = codes = torch.full(latents.shape[:2], -1, dtype=torch.int64, device=latents.device)
+        else:
+            usable = _usable(latents, valid)
+            indices = torch.full(latents.shape[:2], -1, dtype=torch.int64, device=latents.device)
+            vectors = latents[usable]
+            if self.clock.quantizing:
+                indices[usable] = nearest_codes(vectors, codebook)
+            codes = indices[usable]
         # Counts and sums of many vectors are more than half precision can hold.
         vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
-        self._accumulate(vectors, indices[usable], sampling)
+        self._accumulate(vectors, codes, sampling)
         if len(vectors):
             self.encoder_norm = vectors.norm(dim=2).mean()
         self.clock.pending = True
@@ -356,3 +365,10 @@ def _usable(latents: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
     """Bool (N,): which vectors are real and finite."""
     finite = latents.isfinite().flatten(1).all(1)
     return finite if valid is None else finite & valid
+
+
+def _all_usable(latents: torch.Tensor, valid: torch.Tensor | None) -> bool:
+    """Whether all vectors are real and finite, if that is cheap to see: the sum of finite values is finite."""
+    if latents.device.type != "cpu":
+        return False
+    return (valid is None or bool(valid.all())) and bool(latents.sum().isfinite())

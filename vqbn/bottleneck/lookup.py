@@ -107,14 +107,16 @@ def _nearest_tiled(x: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor:
     on_cpu = x.device.type == "cpu"
     most_rows, most_entries = (_CPU_ROWS, _CPU_ENTRIES) if on_cpu else (_GPU_ROWS, _GPU_ENTRIES)
     rows = min(count, most_rows, max(_FEWEST_ROWS, most_entries // size))
-    indices = torch.empty(count, num_codebooks, dtype=torch.int64, device=x.device)
+    # A row per codebook, so that a tile's answers are written where they belong.
+    indices = torch.empty(num_codebooks, count, dtype=torch.int64, device=x.device)
     if count == 0:
-        return indices
+        return indices.t()
     with torch.autocast(x.device.type, enabled=False), _exact_products(x.device.type):
         centres, weights = _centred(codebooks, on_cpu)
         tile = torch.empty(rows, dim + 1, dtype=torch.float32, device=x.device)
         tile[:, dim] = 1
         scores = torch.empty(rows, size, dtype=torch.float32, device=x.device)
+        answers = indices.numpy() if on_cpu else None
         for c in range(num_codebooks):
             for start in range(0, count, rows):
                 stop = min(start + rows, count)
@@ -123,10 +125,10 @@ def _nearest_tiled(x: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor:
                 torch.mm(vectors, weights[c].t(), out=found)
                 if on_cpu:
                     # numpy's argmin of a row is several times faster than torch's on the CPU.
-                    indices[start:stop, c] = torch.from_numpy(found.numpy().argmin(1))
+                    found.numpy().argmin(1, out=answers[c, start:stop])
                 else:
-                    indices[start:stop, c] = found.argmin(1)
-    return indices
+                    indices[c, start:stop] = found.argmin(1)
+    return indices.t().contiguous()
 
 
 @torch.library.register_fake("vqbn::nearest_codes")
