@@ -63,12 +63,14 @@ def binary_model() -> bytes:
         for pdf_class, destinations in entry:
             content += _integer(pdf_class) + _integer(len(destinations))
             for destination in destinations:
-                content += _integer(destination) + struct.pack("<bf", 4, 0.5)
+                content += _integer(destination) + struct.pack("<bf", 4, 1 / len(destinations))
     content += b"</Topology> <Triples> " + _integer(6)
     for phone in (1, 2, 3):
         for state in (0, 1):
             content += _integer(phone) + _integer(state) + _integer(2 * (phone - 1) + state)
-    content += b"</Triples> <LogProbs> FV " + _integer(14) + struct.pack("<14f", *range(14))
+    content += (
+        b"</Triples> <LogProbs> FV " + _integer(14) + struct.pack("<14f", *(-number / 10 for number in range(14)))
+    )
     return content + b"</LogProbs> </TransitionModel> <DIMENSION> "
 
 

@@ -54,7 +54,7 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = dict(os.environ, OMP_NUM_THREADS="1", PATH=path)
     return subprocess.run(
-        [str(TOP / "egs/wsj/run.sh"), *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=300
+        [str(TOP / "egs/wsj/run.sh"), *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=900
     )
 
 
@@ -97,8 +97,10 @@ def test_scores_are_apart_for_dev_and_eval(lab, finished):
     assert all(each["per"] >= 0 for each in scores.values())
 
 
-def test_kaldi_directories_with_commands_and_segments_give_the_same_features(lab, finished):
-    """The same utterances as commands, and the development set as stretches of one recording."""
+def test_kaldi_directories_with_commands_and_segments_and_a_ctm_give_the_same_features(lab, finished):
+    """The same utterances as commands, the development set as stretches of one recording, alignments in one file."""
+    ctms = (lab / "data" / name / "phones.ctm" for name in SETS)
+    (lab / "phones.ctm").write_text("".join(ctm.read_text() for ctm in ctms))
     for name in SETS:
         source, target = lab / "data" / name, lab / "s5/data" / name
         target.mkdir(parents=True)
@@ -116,10 +118,11 @@ def test_kaldi_directories_with_commands_and_segments_give_the_same_features(lab
                 for (utterance, _), start, end in zip(lines, ends[:-1], ends[1:], strict=True)
             )
             (target / "segments").write_text("".join(segments))
-    stages = ("--data", "s5/data", "--kaldi_exp", "s5/exp", "--stop_stage", "2", "--nj", "1")
+    stages = ("--data", "s5/data", "--ctm", "phones.ctm", "--stop_stage", "2", "--nj", "1")
     places = ("--expdir", "exp2", "--datadir", "data2", "--dumpdir", "dump2")
     result = run(*stages, *places, cwd=lab)
     assert result.returncode == 0, result.stdout + result.stderr
+    assert (lab / "data2/alignment_source").read_text() == "ctm\n"
     for name in SETS:
         for file in ("utt2num_frames", "phones.ark", "feats.1.ark"):
             assert (lab / "dump2" / name / file).read_bytes() == (lab / "dump" / name / file).read_bytes()
