@@ -2,6 +2,7 @@
 # Sourced by the speech recipes' run_espnet2.sh: ESPnet2's training, decoding and scoring.
 # The script sets: token_type, vocab_size, dumpdir, datadir, expdir, train_set, eval_sets, seeds, train_options, beam_size,
 # like_vqbn, size (which files in conf/espnet2 to take), nj, ngpu.
+. "$VQBN_ROOT/utils/speech.sh"
 
 # espnet_config VARIANT: its YAML.
 espnet_config() { echo "conf/espnet2/${size}_$1.yaml"; }
@@ -10,11 +11,7 @@ check_espnet_options() {
   local variant file
   # One thread a process, as in the other recipes: results are repeatable, and runs side by side don't fight.
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-  case $token_type in
-    phn | char) units=$token_type ;;
-    bpe) units=bpe$vocab_size ;;
-    *) fail "--token_type takes phn, char or bpe, not '$token_type'" ;;
-  esac
+  check_token_type
   case $like_vqbn in
     false) set_trained=$train_set ;;
     true) set_trained=${train_set}_chunks ;;
@@ -43,11 +40,8 @@ use_espnet() {
 # espnet_targets: tokens and, for bpe, a sentencepiece model from the training transcripts; data folders for ESPnet.
 espnet_targets() {
   local set options=()
-  if [ "$token_type" != phn ]; then
-    vqbn-make-units --text "$datadir/$train_set/text" --token_type "$token_type" --vocab_size "$vocab_size" \
-      --out "$datadir/units_$units"
-    options+=(--units "$datadir/units_$units")
-  fi
+  make_units
+  [ "$token_type" = phn ] || options+=(--units "$datadir/units_$units")
   for set in $train_set $eval_sets; do options+=(--set "$set"); done
   [ "$like_vqbn" = false ] || options+=(--chunk_set "$train_set")
   vqbn-espnet-data --dump "$dumpdir" --token_type "$token_type" --out "$espnet_data" "${options[@]}"

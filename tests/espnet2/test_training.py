@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from vqbn.bin import espnet_asr_inference, espnet_asr_train, espnet_score
+from vqbn.bin import score as vqbn_score
 from vqbn.data.transcripts import read_transcripts
 
 pytestmark = pytest.mark.usefixtures("espnet")
@@ -109,6 +110,10 @@ def test_espnet_decodes_and_both_scorers_count_the_same(decoded, espnet_data, ca
     assert scores["per"] == pytest.approx(scores["espnet_per"], rel=1e-14)
     assert 0 < scores["per"] <= 300  # hardly trained
     assert f"per          {scores['per']:.4f} %" in capsys.readouterr().out
+    # What sclite would read gives the same.
+    trn = [str(decoded / f"score_per/{name}.trn") for name in ("ref", "hyp")]
+    assert vqbn_score.main(["--ref", trn[0], "--hyp", trn[1]]) == 0
+    assert f"{scores['per']:.2f}" in capsys.readouterr().out
     assert read_transcripts(decoded / "1best_recog/token").keys() == read_transcripts(text).keys()
 
 

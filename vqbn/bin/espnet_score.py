@@ -17,7 +17,8 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         "vqbn-espnet-score",
         description="Count errors with ESPnet's scorer and with ours, which must give the same to the last digit. "
-        "Prints them and writes scores.json beside the decoding.",
+        "Prints them and writes scores.json beside the decoding, and score_<rate>/{hyp,ref}.trn for sclite "
+        "(sclite -r ref.trn trn -h hyp.trn trn -i rm -o all stdout), which ESPnet's recipes score with.",
         allow_abbrev=False,
     )
     options.add_argument("--decode_dir", required=True, help="--output_dir of vqbn-espnet-asr-inference")

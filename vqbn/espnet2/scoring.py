@@ -12,6 +12,7 @@ from vqbn.errors import InputError
 from vqbn.scoring.evaluation import evaluate_phones
 from vqbn.scoring.per import total
 from vqbn.scoring.text import RATES, text_errors
+from vqbn.scoring.trn import write_trn
 
 
 def read_hypotheses(folder: str | Path, token_type: str) -> dict[str, str]:
@@ -68,6 +69,8 @@ def score(folder: str | Path, text: str | Path, token_type: str) -> dict[str, fl
     """
     hypotheses, references = read_hypotheses(folder, token_type), read_transcripts(text)
     source = str(folder)
+    for name in ("per",) if token_type == "phn" else RATES:
+        write_transcripts(Path(folder) / f"score_{name}", name, hypotheses, references)
     if token_type == "phn":
         cut = TextUnits("phn").cut
         ours = evaluate_phones(
@@ -86,6 +89,20 @@ def score(folder: str | Path, text: str | Path, token_type: str) -> dict[str, fl
         also = {}
     check_equal(rates, theirs)
     return rates | also | {f"espnet_{name}": 100 * value for name, value in theirs.items()}
+
+
+def write_transcripts(folder: Path, rate: str, hypotheses: Mapping[str, str], references: Mapping[str, str]) -> None:
+    """Write hyp.trn and ref.trn, from which sclite makes the tables that ESPnet's recipes show.
+
+    Args:
+        folder: where to.
+        rate: "per", "wer" or "cer": how the texts are cut.
+        hypotheses: text of each utterance.
+        references: of the same utterances.
+    """
+    cut = RATES.get(rate, TextUnits("phn").cut)
+    for name, texts in (("hyp", hypotheses), ("ref", references)):
+        write_trn(folder / f"{name}.trn", {utterance: cut(text) for utterance, text in texts.items()})
 
 
 def check_equal(ours: Mapping[str, float], theirs: Mapping[str, float]) -> None:
