@@ -146,6 +146,7 @@ def test_without_codes_epochs_are_averaged(tiny_espnet, tmp_path):
         ({"encoder": "conformer", "encoder_conf": {}}, (), "encoder: found conformer, expected vqbn_deepspeech2 or"),
         ({"encoder_conf": {"attention_heads": 4}}, (), "encoder_conf: attention_heads: no such key"),
         ({"model": "espnet", "model_conf": {}}, (), "model: found espnet, expected vqbn"),
+        ({"model_conf": {"vq_wieght": 3}}, (), "model_conf: vq_wieght: no such key; did you mean vq_weight?"),
         ({"sharded_ddp": True}, (), "sharded_ddp: found true"),
         ({}, ("--ngpu", "2"), "multiprocessing_distributed: found false"),
         ({"bpemodel": None}, ("--token_type", "bpe"), "bpemodel: found None"),

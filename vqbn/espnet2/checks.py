@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 import yaml
+from espnet2.asr.espnet_model import ESPnetASRModel
 from espnet2.tasks.asr import encoder_choices
 from espnet2.text.build_tokenizer import build_tokenizer
 from espnet2.text.cleaner import TextCleaner
@@ -19,6 +20,9 @@ from vqbn.espnet2.configured import check_keys
 
 ENCODERS = ("vqbn_deepspeech2", "vqbn_wrapped")
 SPECIAL = ("<unk>", "<sos/eos>")
+# What ESPnet's task gives its model besides `model_conf`.
+MODEL_PARTS = ("vocab_size", "token_list", "frontend", "specaug", "normalize", "preencoder", "encoder", "postencoder")
+MODEL_PARTS += ("decoder", "ctc", "joint_network")
 
 
 def check_arguments(args: argparse.Namespace) -> None:
@@ -34,6 +38,7 @@ def check_arguments(args: argparse.Namespace) -> None:
         raise InputError(
             f"{where}model: found {args.model}, expected vqbn: any other model drops the bottleneck's loss"
         )
+    check_keys(args.model_conf, ESPnetASRModel, f"{where}model_conf", MODEL_PARTS, also=["vq_weight"])
     if args.sharded_ddp or args.use_deepspeed:
         name = "sharded_ddp" if args.sharded_ddp else "use_deepspeed"
         raise InputError(f"{where}{name}: found true, expected false: a codebook's optimiser can't be divided")

@@ -53,7 +53,11 @@ def build_bottleneck(
 
 
 def check_keys(
-    conf: Mapping[str, object], function: Callable, where: str, without: Iterable[str] = ()
+    conf: Mapping[str, object],
+    function: Callable,
+    where: str,
+    without: Iterable[str] = (),
+    also: Iterable[str] = (),
 ) -> Mapping[str, object]:
     """`conf`, if all its keys are arguments of `function`.
 
@@ -62,11 +66,12 @@ def check_keys(
         function: a function or a class.
         where: the key that holds `conf`, for the message.
         without: arguments that are not to be given.
+        also: keys that are no arguments.
 
     Raises:
         InputError: a key is none; names it.
     """
-    names = [name for name in inspect.signature(function).parameters if name not in without]
+    names = [*(name for name in inspect.signature(function).parameters if name not in without), *also]
     for name in conf:
         if name not in names:
             close = difflib.get_close_matches(str(name), names, n=1)

@@ -146,6 +146,8 @@ def study(
     for key, value in (("vq_normalization", "none"), ("reestimation", False), ("vq_update", "gradient")):
         if config[key] != value:
             raise InputError(f"{key}: found {config[key]}, expected {value}: the study is about codewords left alone")
+    if config.get("token_type", "phn") != "phn":
+        raise InputError(f"token_type: found {config['token_type']}, expected phn: the probe reads phones")
     if config.get("bottleneck", "vq") != "vq":
         raise InputError(f"bottleneck: found {config['bottleneck']}, expected vq: there is no codebook to scale")
     for seed in seeds:
