@@ -58,21 +58,36 @@ def agreement(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:
 def differences(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:
     """Each other row's PER less that of no bottleneck, with its interval; empty without anything to compare."""
     rows = []
-    baseline = speaker_counts(groups.get("none", ()), set_name)
     for name, runs in groups.items():
-        counts = speaker_counts(runs, set_name)
-        if name == "none" or not counts or not baseline:
+        base = without_bottleneck(name, groups)
+        counts, baseline = (speaker_counts(each, set_name) for each in (runs, groups.get(base, ())))
+        if not counts or not baseline:
             continue
+        cells = [LABELS.get(name, name), f"`{name}`", f"`{base}`"]
         try:
             difference = per_difference(counts, baseline)
         except ValueError as error:
-            rows.append([LABELS.get(name, name), f"`{name}`", "–", "–", "–", f"not comparable: {error}"])
+            rows.append([*cells, "–", "–", "–", f"not comparable: {error}"])
             continue
-        rows.append([LABELS.get(name, name), f"`{name}`", *difference_cells(difference, counts, baseline)])
+        rows.append([*cells, *difference_cells(difference, counts, baseline)])
     if not rows:
         return ""
-    header = ["model", "variant", "PER less that of `none`", "95 % interval", "seeds", "reading"]
-    return NOTE + markdown_table(header, rows, left=2)
+    header = ["model", "variant", "no bottleneck", "PER less that of it", "95 % interval", "seeds", "reading"]
+    return NOTE + markdown_table(header, rows, left=3)
+
+
+def without_bottleneck(name: str, groups: Mapping[str, Sequence[Result]]) -> str:
+    """The runs without a bottleneck that differ least from those called `name`; nothing for themselves.
+
+    Of `bn-plain-K512` these are `none-plain-K512` if there are such, or else `none-plain`, or `none`.
+    """
+    variant, *changes = name.split("-")
+    if variant == "none":
+        # A variant of it is compared with it.
+        return "none" if changes else ""
+    while changes and "-".join(["none", *changes]) not in groups:
+        changes.pop()
+    return "-".join(["none", *changes])
 
 
 def peer_differences(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:

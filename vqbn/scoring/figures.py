@@ -22,6 +22,7 @@ STYLES = {
     "bn_reest": {"color": "#0072B2", "marker": "o"},
     "bn_reest_lr": {"color": "#D55E00", "marker": "o", "linewidth": 2.4},
     "none": {"color": "#000000", "marker": "x", "linestyle": "--"},
+    "best": {"color": "#882255", "marker": "*", "linestyle": "-."},
 }
 OTHERS = ("#7F7F7F", "#8C6D31", "#5254A3", "#AD494A", "#637939", "#A55194")
 

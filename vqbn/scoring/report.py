@@ -8,7 +8,7 @@ import numpy as np
 
 from vqbn.scoring.comparison import agreement, differences, peer_differences
 from vqbn.scoring.results import Result
-from vqbn.scoring.table import LABELS, PEER_LABELS, TABLE_I, by_name, markdown_table, shown, spread
+from vqbn.scoring.table import BEST, LABELS, PEER_LABELS, TABLE_I, by_name, markdown_table, shown, spread
 from vqbn.scoring.tuning import changed_keys, tuning_table
 
 SCORE_COLUMNS = (
@@ -180,7 +180,10 @@ def scale_table(points: Sequence[dict], picture: Path, folder: Path) -> str:
 
 
 def table_i(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:
-    """The seven rows in the paper's order beside its two columns; a row without results says so."""
+    """The seven rows in the paper's order beside its two columns; a row without results says so.
+
+    Our own follows where it was run.
+    """
     header = [
         "model",
         "variant",
@@ -191,9 +194,14 @@ def table_i(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:
         "paper: perplexity (WSJ dev93)",
     ]
     rows = []
-    for row in TABLE_I:
+    for row in (*TABLE_I, BEST):
         runs = groups.get(row.variant, ())
-        paper = [f"{row.paper_per}", "N/A" if row.paper_perplexity is None else f"{row.paper_perplexity:g}"]
+        if row is BEST:
+            if not runs:
+                continue
+            paper = ["–", "–"]
+        else:
+            paper = [f"{row.paper_per}", "N/A" if row.paper_perplexity is None else f"{row.paper_perplexity:g}"]
         cells = score_cells(runs, set_name)
         rows.append([row.label, f"`{row.variant}`", data_of(runs), *cells, *paper])
     return markdown_table(header, rows, left=4)
