@@ -25,7 +25,7 @@ def run(*arguments: str, recipe: str = "egs/wsj/run_espnet2.sh", cwd: Path = TOP
 @pytest.mark.skipif(find_spec("espnet2") is None, reason="ESPnet is not installed (tools/setup.sh --extras espnet)")
 def test_a_few_updates_stopped_resumed_and_decoded(tmp_path):
     mini = ("--data", "mini", "--expdir", "exp", "--token_type", "char", "--beam_size", "1")
-    prepared = ("--mini_utterances", "30", "--stop_stage", "3")
+    prepared = ("--mini_utterances", "60", "--stop_stage", "3")
     result = run(*mini, *prepared, "--train_options", f"{SHORT} --max_epoch 1", cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     folder = tmp_path / "exp/espnet2_char_bn_reest_lr_seed1"
