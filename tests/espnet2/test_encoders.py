@@ -75,6 +75,14 @@ def test_an_item_does_not_depend_on_how_much_it_is_padded(name, conf):
     torch.testing.assert_close(together[0, :shared], alone[0, :shared], atol=1e-4, rtol=1e-4)
 
 
+def test_a_mixer_reads_neighbouring_codes():
+    encoder = make("vqbn_deepspeech2", DEEPSPEECH2 | {"latent_mixer": True}).eval()
+    x, lengths = torch.randn(2, 60, 21), torch.tensor([60, 30])
+    output, _, codes = encoder(x, lengths)
+    assert output.shape == (2, 20, encoder.output_size())
+    torch.testing.assert_close(output, encoder.mixer(codes.quantized, torch.tensor([20, 10])))
+
+
 def test_linear_bottleneck_has_no_codes():
     encoder = make("vqbn_deepspeech2", DEEPSPEECH2 | {"bottleneck": "linear", "bottleneck_conf": None, "deltas": False})
     output, _, codes = encoder(torch.randn(2, 12, 21), torch.tensor([12, 9]))

@@ -9,6 +9,7 @@ from vqbn.errors import InputError
 from vqbn.espnet2.configured import build_bottleneck, check_keys
 from vqbn.espnet2.delta_features import DeltaFeatures
 from vqbn.models.deepspeech2 import DeepSpeech2Encoder, speech_convolutions
+from vqbn.models.latent_mixer import LatentMixer
 
 EncoderOutput = tuple[Tensor, Tensor, BottleneckOutput]
 
@@ -16,31 +17,36 @@ EncoderOutput = tuple[Tensor, Tensor, BottleneckOutput]
 class BottleneckEncoder(AbsEncoder):
     """An encoder whose outputs have passed a bottleneck.
 
-    A forward gives the quantised vectors (batch, time, code_dim), their lengths (batch,), and third, where ESPnet's
-    encoders have states, the `BottleneckOutput`. ESPnet's own model drops it; `VQASRModel` does not.
+    A forward gives the quantised vectors, mixed or not, (batch, time, output size), their lengths (batch,), and third,
+    where ESPnet's encoders have states, the `BottleneckOutput`. ESPnet's own model drops it; `VQASRModel` does not.
 
     Args:
         input_dim: dimension of what is quantised.
-        code_dim: dimension of what comes out.
+        code_dim: dimension of the codes.
         bottleneck: "vq" or "linear".
         bottleneck_conf: as `configured.build_bottleneck` takes it.
+        latent_mixer: put the authors' `LatentMixer` behind the bottleneck.
 
     Attributes:
         bottleneck: a `VQBottleneck` or `LinearBottleneck`.
     """
 
-    def __init__(self, input_dim: int, code_dim: int, bottleneck: str, bottleneck_conf: dict | None):
+    def __init__(
+        self, input_dim: int, code_dim: int, bottleneck: str, bottleneck_conf: dict | None, latent_mixer: bool
+    ):
         super().__init__()
-        self.code_dim = code_dim
         self.bottleneck = build_bottleneck(bottleneck, input_dim, code_dim, bottleneck_conf or {})
+        self.mixer = LatentMixer(code_dim) if latent_mixer else None
+        self.output_dim = self.mixer.output_dim if self.mixer else code_dim
 
     def output_size(self) -> int:
         """Dimension of the output."""
-        return self.code_dim
+        return self.output_dim
 
     def _quantise(self, encoded: Tensor, lengths: Tensor) -> EncoderOutput:
         codes = self.bottleneck(encoded, lengths=lengths)
-        return codes.quantized, lengths, codes
+        output = codes.quantized if self.mixer is None else self.mixer(codes.quantized, lengths)
+        return output, lengths, codes
 
 
 class VQDeepSpeech2Encoder(BottleneckEncoder):
@@ -54,9 +60,10 @@ class VQDeepSpeech2Encoder(BottleneckEncoder):
         deltas: append delta and delta-delta to the features, as the paper's experiment does.
         cmvn: with `deltas`, a file of Kaldi's global CMVN statistics over features and derivatives; set
             `normalize: null` then. None: ESPnet normalises, and derivatives are of the normalised features.
-        code_dim: dimension of the output.
+        code_dim: dimension of the codes.
         bottleneck: "vq" or "linear".
         bottleneck_conf: arguments of `VQBottleneck`.
+        latent_mixer: put the authors' convolutions over neighbouring codes behind the bottleneck.
 
     Raises:
         InputError: a value is wrong, or `cmvn` is of other features.
@@ -73,8 +80,9 @@ class VQDeepSpeech2Encoder(BottleneckEncoder):
         code_dim: int = 64,
         bottleneck: str = "vq",
         bottleneck_conf: dict | None = None,
+        latent_mixer: bool = False,
     ):
-        super().__init__(lstm_size, code_dim, bottleneck, bottleneck_conf)
+        super().__init__(lstm_size, code_dim, bottleneck, bottleneck_conf, latent_mixer)
         if cmvn is not None and not deltas:
             raise InputError(f"encoder_conf: cmvn: found {cmvn}, expected null: its statistics are for deltas: true")
         self.features = DeltaFeatures(input_size, cmvn) if deltas else None
@@ -107,9 +115,10 @@ class WrappedEncoder(BottleneckEncoder):
         input_size: features per frame.
         encoder: the name of the encoder inside, as ESPnet's `encoder:` takes it: conformer, branchformer, ...
         encoder_conf: its own keys.
-        code_dim: dimension of the output.
+        code_dim: dimension of the codes.
         bottleneck: "vq" or "linear".
         bottleneck_conf: arguments of `VQBottleneck`.
+        latent_mixer: put the authors' convolutions over neighbouring codes behind the bottleneck.
 
     Raises:
         InputError: there is no such encoder, a key or value is wrong, or it has intermediate CTC losses, whose
@@ -124,9 +133,10 @@ class WrappedEncoder(BottleneckEncoder):
         code_dim: int = 64,
         bottleneck: str = "vq",
         bottleneck_conf: dict | None = None,
+        latent_mixer: bool = False,
     ):
         inner = make_encoder(encoder, input_size, encoder_conf or {})
-        super().__init__(inner.output_size(), code_dim, bottleneck, bottleneck_conf)
+        super().__init__(inner.output_size(), code_dim, bottleneck, bottleneck_conf, latent_mixer)
         self.encoder = inner
         # ESPnet's model looks at this name.
         self.selfattention_layer_type = getattr(inner, "selfattention_layer_type", None)
