@@ -12,6 +12,8 @@ import argparse
 import gzip
 import itertools
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,7 +24,6 @@ import kaldiio
 import numpy as np
 import soundfile
 
-from vqbn.bin import align, import_alignments, make_features
 from vqbn.data.chunks import ChunkBatches
 from vqbn.data.corpus import write_data_dir
 from vqbn.data.speech import open_set
@@ -110,10 +111,9 @@ def read_chunks(dump: Path, batches: int, cache: bool) -> Callable[[], None]:
     return read
 
 
-def run(command, *options: object) -> None:
-    """One of our commands, in this process."""
-    if command.main(list(map(str, options))):
-        raise SystemExit("the command failed")
+def run(command: str, *options: object) -> None:
+    """One of our commands, in a process of its own, whose children start from it and not from this script."""
+    subprocess.run([sys.executable, "-m", f"vqbn.bin.{command}", *map(str, options)], check=True, capture_output=True)
 
 
 def main() -> None:
@@ -140,7 +140,7 @@ def main() -> None:
             lambda: plain_alignments(ali),
             args.rounds,
         )
-        run(import_alignments, "--kaldi_exp", ali, "--set", folder / "train")
+        run("import_alignments", "--kaldi_exp", ali, "--set", folder / "train")
         frames = sum(map(len, (wanted[utterance.id] for utterance in chosen if utterance.id in wanted)))
 
         def parts() -> None:
@@ -159,7 +159,15 @@ def main() -> None:
         def stage_2(nj: int) -> Callable[[], None]:
             places = itertools.count()
             return lambda: run(
-                *(make_features, "--data", folder / "train", "--nj", nj, "--out", folder / f"dump{nj}.{next(places)}"),
+                *(
+                    "make_features",
+                    "--data",
+                    folder / "train",
+                    "--nj",
+                    nj,
+                    "--out",
+                    folder / f"dump{nj}.{next(places)}",
+                ),
                 *("--max_unaligned", 1),
             )
 
@@ -188,7 +196,7 @@ def main() -> None:
 
             def aligned(nj: int) -> None:
                 (folder / "few/phones.ctm").unlink(missing_ok=True)
-                run(align, "--set", folder / "few", "--lexicon", corpus / "lexicon.txt", "--nj", nj)
+                run("align", "--set", folder / "few", "--lexicon", corpus / "lexicon.txt", "--nj", nj)
 
             compare(
                 "stage 1, pocketsphinx, --nj 2 beside --nj 1 (clock)",
