@@ -112,7 +112,10 @@ class CodebookLearner:
         """
         if not self.clock.quantizing:
             return torch.full(latents.shape[:2], -1, dtype=torch.int64, device=latents.device)
-        return torch.where(_usable(latents, valid).unsqueeze(1), nearest_codes(latents, codebook), -1)
+        indices = nearest_codes(latents, codebook)
+        if _all_usable(latents, valid):
+            return indices
+        return torch.where(_usable(latents, valid).unsqueeze(1), indices, -1)
 
     def learn(
         self, latents: torch.Tensor, codebook: torch.Tensor, valid: torch.Tensor | None, sampling: bool
@@ -369,6 +372,6 @@ def _usable(latents: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
 
 def _all_usable(latents: torch.Tensor, valid: torch.Tensor | None) -> bool:
     """Whether all vectors are real and finite, if that is cheap to see: the sum of finite values is finite."""
-    if latents.device.type != "cpu":
+    if latents.device.type != "cpu" or torch.compiler.is_exporting() or torch.jit.is_tracing():
         return False
     return (valid is None or bool(valid.all())) and bool(latents.sum().isfinite())

@@ -322,21 +322,26 @@ class VQBottleneck(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The output (N, num_codebooks, codeword_dim) and the loss."""
         has_code = (indices >= 0).unsqueeze(2)
+        everywhere = _seen_to_be_true(has_code)
         codewords = self._codewords(indices.clamp(min=0))
         quantized = codewords if _exporting() else _StraightThrough.apply(latents, codewords)
-        quantized = torch.where(has_code, quantized, latents)
-        if valid is not None:
-            quantized = torch.where(valid.view(-1, 1, 1), quantized, 0.0)
+        if not everywhere:
+            quantized = torch.where(has_code, quantized, latents)
+            if valid is not None:
+                quantized = torch.where(valid.view(-1, 1, 1), quantized, 0.0)
 
         if latents.dtype in (torch.float16, torch.bfloat16):
             latents, codewords = latents.float(), codewords.float()
         values = has_code.sum().clamp(min=1) * self.codeword_dim
-        # Zeroed before they are squared: a gradient of zero times infinity would not be zero.
-        to_codebook = torch.where(has_code, latents - codewords.detach(), 0.0)
-        loss = self.commitment * to_codebook.square().sum() / values
+
+        def squared_distance(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+            difference = one - other.detach()
+            # Zeroed before they are squared: a gradient of zero times infinity would not be zero.
+            return (difference if everywhere else torch.where(has_code, difference, 0.0)).square().sum()
+
+        loss = self.commitment * squared_distance(latents, codewords) / values
         if self.update == "gradient":
-            to_latents = torch.where(has_code, codewords - latents.detach(), 0.0)
-            loss = loss + self.codebook_weight * to_latents.square().sum() / values
+            loss = loss + self.codebook_weight * squared_distance(codewords, latents) / values
         if self.switch is not None:
             loss = loss + 0.0 * self.switch
         return quantized, loss
@@ -550,6 +555,16 @@ class _StraightThrough(torch.autograd.Function):
 def _exporting() -> bool:
     """Whether a graph is made for a runtime that doesn't know this package's operators."""
     return torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export() or torch.jit.is_tracing()
+
+
+def _seen_to_be_true(condition: torch.Tensor) -> bool:
+    """Whether a condition holds everywhere, if a look at it costs nothing: a choice by it can then be left out.
+
+    On a GPU a look would wait, in a graph it can't be taken; on a CPU the choice costs more than the arithmetic.
+    """
+    if condition.device.type != "cpu" or torch.compiler.is_compiling() or _exporting():
+        return False
+    return bool(condition.all())
 
 
 def _advice(normalization: str, update: str, reestimation: ReestimationSchedule | None) -> str:
