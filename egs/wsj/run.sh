@@ -59,6 +59,7 @@ if [ -n "$wsj0$wsj1" ]; then
 fi
 [ -n "$data" ] || fail "--data is missing. WSJ is licensed (LDC93S6, LDC94S13): give its discs with --wsj0 DIR --wsj1 DIR, \
 or --data DIR, a folder with its Kaldi data directories; or try --data mini, a small corpus made on the spot; or egs/speechocean762/run.sh, free speech"
+resolve_given expdir datadir dumpdir
 case $data in
   mini)
     train_set=train eval_sets=dev extras=recipes,mini
@@ -72,7 +73,6 @@ case $data in
     wsj0=$(absolute "$wsj0") wsj1=$(absolute "$wsj1") spkrinfo=$(absolute "$spkrinfo") kaldi_exp=$(absolute "$kaldi_exp") kaldi_root=$(absolute "$kaldi_root") ctm=$(absolute "$ctm")
     ;;
 esac
-resolve_given expdir datadir dumpdir
 dev_set=${eval_sets%% *} data_sets="$train_set $eval_sets"
 check_cmvn
 check_token_type
