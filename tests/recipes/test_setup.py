@@ -58,3 +58,15 @@ def test_a_job_has_its_command_and_its_status_in_its_log(tmp_path):
     assert lines[2:4] == ["going", "wrong"]
     assert lines[-1].startswith("# ended with status 3 after")
     assert "wrong" in result.stderr
+
+
+def test_setup_leaves_espnet_out_without_a_compiler_and_says_so(tmp_path):
+    result = subprocess.run(
+        ["bash", str(TOP / "tools/setup.sh"), "--extras", "espnet", "--venv", str(tmp_path / "venv")],
+        env={"PATH": programs(tmp_path / "bin"), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0
+    assert "leaving out ESPnet: it compiles pyworld and there is no C++ compiler" in result.stderr
+    assert not (tmp_path / "venv").exists()
