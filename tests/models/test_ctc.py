@@ -41,3 +41,13 @@ def test_impossible_items_and_padding_count_nothing():
     both.backward()
     assert (log_probs.grad[0] == 0).all()
     assert (log_probs.grad[1, 3] == 0).all()
+
+
+def test_over_tokens_every_token_of_the_batch_weighs_the_same():
+    log_probs = torch.randn(3, 5, 3).log_softmax(-1)
+    lengths, targets = torch.tensor([5, 5, 5]), torch.tensor([[1, 2, 1], [2, 0, 0], [0, 0, 0]])
+    counts = torch.tensor([3, 1, 0])
+    sums = [brute_force(x, y[:n].tolist()) for x, y, n in zip(log_probs, targets, counts, strict=True)]
+    loss = ctc_loss(log_probs, lengths, targets, counts, "token")
+    assert loss.item() == pytest.approx(sum(sums) / 5, rel=1e-5)
+    assert loss.item() != pytest.approx(ctc_loss(log_probs, lengths, targets, counts).item(), rel=1e-3)

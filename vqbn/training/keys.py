@@ -330,6 +330,15 @@ RECOGNITION = (
     *BOTTLENECK,
     *PEER,
     *OPTIMISATION,
+    replace(
+        choice(
+            "ctc_average",
+            "item",
+            ("item", "token"),
+            "What the CTC loss is the mean of: each chunk's loss per token, as in the authors' code, or all tokens.",
+        ),
+        since_first=True,
+    ),
     count("chunk_frames", 64, "Frames per chunk; shorter utterances are padded. 0: whole utterances.", least=0),
     count("chunks_per_utterance", 1, "Random chunks of each utterance in an epoch."),
     count("batch_frames", 24000, "Frames per batch of whole utterances in an evaluation.", decides=False),

@@ -43,7 +43,8 @@ class RecognitionTraining(BottleneckTraining):
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         output = self.model(batch.features, batch.lengths)
-        ctc = ctc_loss(output.log_probs, output.lengths, batch.targets, batch.target_lengths)
+        average = self.config.get("ctc_average", "item")
+        ctc = ctc_loss(output.log_probs, output.lengths, batch.targets, batch.target_lengths, average)
         loss = ctc + self.config["vq_loss_weight"] * output.loss
         return {"loss": loss, "ctc": ctc.detach(), "vq": output.loss.detach()}
 
