@@ -1,5 +1,7 @@
 """A tiny training in ESPnet; its tests are skipped where ESPnet is not installed."""
 
+import logging
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -40,6 +42,19 @@ TINY = {
     "use_tensorboard": False,
     "use_matplotlib": False,
 }
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """ESPnet's commands set up logging for good, to a stream that ends with the test."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
+    for handler in root.handlers[:]:
+        # Pytest's own are of a class below it.
+        if type(handler) is logging.StreamHandler:
+            root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")
