@@ -26,14 +26,14 @@ def balance(x: torch.Tensor, codebook: torch.Tensor, rounds: int) -> torch.Tenso
     """
     if not rounds:
         return codebook
-    codebook = codebook.clone()
+    codebook, vectors = codebook.clone(), x.double()
     size = len(codebook)
     pairs = max(1, int(_SHARE * size)) if size > 1 else 0
     for step in range(rounds + 1):
         indices = nearest_codes(x, codebook)
         counts = torch.bincount(indices, minlength=size)
         sums = torch.zeros(codebook.shape, dtype=torch.float64, device=codebook.device)
-        sums.index_add_(0, indices, x.double())
+        sums.index_add_(0, indices, vectors)
         means = sums / counts.clamp(min=1).unsqueeze(1)
         codebook = torch.where((counts > 0).unsqueeze(1), means.to(codebook.dtype), codebook)
         if step == rounds:
@@ -42,7 +42,7 @@ def balance(x: torch.Tensor, codebook: torch.Tensor, rounds: int) -> torch.Tenso
         for light, heavy in zip(order[:pairs], order[::-1][:pairs], strict=True):
             if counts[heavy] <= 2 * counts[light]:
                 break
-            halves = _cut(x[indices == heavy].double(), means[heavy])
+            halves = _cut(vectors[indices == heavy], means[heavy])
             if halves is not None:
                 codebook[heavy], codebook[light] = (half.to(codebook.dtype) for half in halves)
     return codebook
