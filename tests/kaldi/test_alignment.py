@@ -1,12 +1,17 @@
 """Alignments: phones end where Kaldi ends them, and what is no alignment is refused or left out."""
 
 import gzip
+import itertools
+import re
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 from vqbn.errors import InputError
 from vqbn.kaldi.alignment import (
+    Alignments,
     PhoneSegment,
     alignment_files,
     read_alignments,
@@ -76,6 +81,107 @@ def test_equal_phones_in_a_row_are_two_phones(phones_of):
 def test_utterances_do_not_run_into_each_other(phones_of):
     table = phones_of({"a": "AH_NEXT AH_END", "b": "AH_NEXT AH_END AH_LOOP_1", "c": "AH_NEXT AH_LOOP_0 AH_END"})
     assert table == {"a": [("AH", 2)], "b": [("AH", 3)], "c": [("AH", 3)]}
+
+
+class MadeUpTopology(NamedTuple):
+    """A topology whose paths are known from how it was made.
+
+    Attributes:
+        entry: it, as Kaldi writes it in a model's text.
+        states: the transition states of its phones, likewise.
+        letters: for each phone a letter per transition-id, in the model's order; small ones are self-loops.
+        orders: what one phone may be, with self-loops before the arc that leaves their state, and after it.
+        longest: the paths of up to so many frames are tried.
+    """
+
+    entry: str
+    states: str
+    letters: tuple[str, ...]
+    orders: tuple[str, str]
+    longest: int
+
+
+TOPOLOGIES = {
+    # Kaldi's chain models: one state; here phone 1 in two contexts, and phone 2.
+    "chain": MadeUpTopology(
+        "<ForPhones> 1 2 </ForPhones> <State> 0 <ForwardPdfClass> 0 <SelfLoopPdfClass> 1 <Transition> 0 0.5 "
+        "<Transition> 1 0.5 </State> <State> 1 </State>",
+        "<Tuples> 3 1 0 0 1 1 0 2 3 2 0 4 5 </Tuples>",
+        ("aAbB", "cC"),
+        ("a*A|b*B|c*C", "Aa*|Bb*|Cc*"),
+        6,
+    ),
+    # Kaldi's first chain models: one frame, and then maybe more of a second state.
+    "two-state chain": MadeUpTopology(
+        "<ForPhones> 1 2 </ForPhones> <State> 0 <PdfClass> 0 <Transition> 1 0.5 <Transition> 2 0.5 </State> "
+        "<State> 1 <PdfClass> 1 <Transition> 1 0.5 <Transition> 2 0.5 </State> <State> 2 </State>",
+        "<Triples> 4 1 0 0 1 1 1 2 0 2 2 1 3 </Triples>",
+        ("NEmM", "OFpP"),
+        ("E|Nm*M|F|Op*P", "E|NMm*|F|OPp*"),
+        5,
+    ),
+    # States that can be skipped, as in silence, and an arc that goes back.
+    "skips": MadeUpTopology(
+        "<ForPhones> 1 </ForPhones> <State> 0 <PdfClass> 0 <Transition> 0 0.5 <Transition> 1 0.25 <Transition> 2 0.25 "
+        "</State> <State> 1 <PdfClass> 1 <Transition> 1 0.5 <Transition> 0 0.25 <Transition> 2 0.25 </State> "
+        "<State> 2 </State>",
+        "<Triples> 2 1 0 0 1 1 1 </Triples>",
+        ("aNSbBE",),
+        ("(?:a*Nb*B)*(?:a*S|a*Nb*E)", "(?:Na*Bb*)*(?:Sa*|Na*Eb*)"),
+        6,
+    ),
+}
+
+
+def write_topology(path, name):
+    """Write a text model of one of `TOPOLOGIES`."""
+    made_up = TOPOLOGIES[name]
+    path.write_text(
+        f"<TransitionModel> <Topology> <TopologyEntry> {made_up.entry} </TopologyEntry> </Topology> {made_up.states} "
+        f"<LogProbs> [ 0{' -1' * len(''.join(made_up.letters))} ] </LogProbs> </TransitionModel>\n"
+    )
+    return path
+
+
+def every_sequence(name):
+    """All sequences of its letters, as long as are tried."""
+    made_up = TOPOLOGIES[name]
+    lengths = range(1, made_up.longest + 1)
+    return ["".join(path) for n in lengths for path in itertools.product("".join(made_up.letters), repeat=n)]
+
+
+def every_path(name, order):
+    """Those among them that are paths in this order."""
+    phone = TOPOLOGIES[name].orders[order]
+    return [path for path in every_sequence(name) if re.fullmatch(f"(?:{phone})+", path)]
+
+
+def lay_out(name, paths):
+    """Sequences of letters as alignments, whose names they are."""
+    letters = "".join(TOPOLOGIES[name].letters)
+    ids = np.array([1 + letters.index(letter) for letter in "".join(paths)], dtype=np.int32)
+    return Alignments(Path("ali.1.gz"), paths, ids, np.cumsum([0, *map(len, paths)]))
+
+
+@pytest.mark.parametrize("name", TOPOLOGIES)
+def test_every_short_sequence_is_cut_as_its_topology_says(tmp_path, name):
+    made_up = TOPOLOGIES[name]
+    phone_of = {letter: phone for phone, own in enumerate(made_up.letters, 1) for letter in own}
+    model = read_transition_model(write_topology(tmp_path / "final.mdl", name))
+    assert [letter.islower() for letter in "".join(made_up.letters)] == model.self_loops[1:].tolist()
+
+    found = lay_out(name, every_sequence(name))
+    runs = split_phones(found, model)
+    possible = [set(every_path(name, order)) for order in (0, 1)]
+    assert possible[0] & possible[1]
+    for number, path in enumerate(found.utterances):
+        # Kaldi takes a path that may be of both orders for one of the first.
+        order = next((order for order in (0, 1) if path in possible[order]), None)
+        assert runs.broken[number] == (order is None), path
+        if order is not None:
+            here = slice(*runs.offsets[number : number + 2])
+            expected = [(phone_of[phone[0]], len(phone)) for phone in re.findall(made_up.orders[order], path)]
+            assert list(zip(runs.phones[here].tolist(), runs.frames[here].tolist(), strict=True)) == expected, path
 
 
 @pytest.mark.parametrize(

@@ -206,8 +206,10 @@ def split_phones(alignments: Alignments, model: TransitionModel) -> PhoneRuns:
     Kaldi's graphs are usually reordered: a state's self-loops come after the arc that leaves it. A phone then ends at
     its final arc plus the self-loops of the same transition state that follow; cutting at the final arc would be too
     early. Where self-loops come before the arc that leaves, a phone ends at its final arc. Two equal phones in a row
-    can be told apart only so. An utterance that is nothing but one state, begun and left by its arc, does not show
-    which of the two it is, and is taken as reordered.
+    can be told apart only so. Which of the two it is shows where the state changes, and at the ends of the utterance:
+    frames of one state begin with a self-loop only if those come first, and end with one only if they come last. Where
+    there is neither, as may be in chain topologies, whose phones have one state, Kaldi's `SplitToPhones` takes
+    self-loops as coming first, and so does this.
 
     Args:
         alignments: transition-ids of some utterances.
@@ -229,8 +231,11 @@ def split_phones(alignments: Alignments, model: TransitionModel) -> PhoneRuns:
     loops, finals, states = model.self_loops[ids], model.finals[ids], model.states[ids]
     starts = np.zeros(len(ids), dtype=bool)
     starts[first] = True
-    changes = starts | np.append(True, states[1:] != states[:-1])
-    loops_first = np.logical_or.reduceat(changes & loops, first)[owner]
+    begins_state = starts | np.append(True, states[1:] != states[:-1])
+    ends_state = np.append(begins_state[1:], True)
+    loops_first = (
+        np.logical_or.reduceat(begins_state & loops, first) | ~np.logical_or.reduceat(ends_state & loops, first)
+    )[owner]
 
     # The arc that the current state was or will be left by: the last one that is no self-loop, if it comes first.
     arcs = np.maximum.accumulate(np.where(loops, 0, np.arange(len(ids))))
