@@ -104,7 +104,22 @@ def test_pictures_show_originals_above_reconstructions(exp, images):
     with torch.no_grad():
         codes = model.bottleneck(model.encode(as_batch(images[25:26]))).quantized
     np.testing.assert_array_equal(shown[70:134:2, 2:66:2], model.reconstruct(codes)[0].permute(1, 2, 0))
-    assert (exp / "results" / "squares" / "figures" / "bn-2x8_samples_test.png").exists()
+    assert (exp / "results" / "squares" / "figures" / "bn-2x8_seed1_samples_test.png").exists()
+
+
+def test_one_seed_s_pictures_are_kept(exp, tmp_path):
+    run, results = exp / "exp" / "bn-2x8_seed1", tmp_path / "results"
+    for seed in (2, 3, 1):
+        copy = tmp_path / f"bn-2x8_seed{seed}"
+        shutil.copytree(run, copy)
+        config = copy / "config.yaml"
+        config.write_text(config.read_text().replace("\nseed: 1\n", f"\nseed: {seed}\n"))
+        assert score_images.main(["--expdir", str(copy), "--results", str(results)]) == 0
+    assert {path.name.split("_")[1] for path in (results / "figures").iterdir()} == {"seed1", "seed2"}
+    out = tmp_path / "RESULTS.md"
+    assert report_images.main(["--results", str(results), "--out", str(out)]) == 0
+    assert "+ BN, seed 1: originals above reconstructions." in out.read_text()
+    assert "+ BN, seed 2" not in out.read_text()
 
 
 def test_the_report_sets_rows_beside_the_paper(exp):
@@ -116,7 +131,7 @@ def test_the_report_sets_rows_beside_the_paper(exp):
     assert f"{scores['uniform_nelbo']:.4f}" in row
     assert "squares (partial)" in text
     assert "not run" in text
-    for name in ("nelbo_2x8.png", "bn-2x8_reconstructions_test.png"):
+    for name in ("nelbo_2x8.png", "bn-2x8_seed1_reconstructions_test.png"):
         assert f"results/squares/figures/{name}" in text
         assert (exp / "results" / "squares" / "figures" / name).stat().st_size > 500
     assert report_images.main(["--expdir", str(exp / "exp"), "--out", str(exp / "exp" / "RESULTS.md")]) == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from vqbn.bin.command import command
 from vqbn.bin.report import read_folders
 from vqbn.errors import InputError
-from vqbn.files import replacing, write_text
+from vqbn.files import write_text
 from vqbn.scoring.results import Result
 
 logger = logging.getLogger(__name__)
@@ -59,17 +59,15 @@ def read_runs(expdir: Path, data_label: str) -> dict[Path, list[Result]]:
         InputError: the folder is not there or holds no scored run.
     """
     from vqbn.bin.score_images import finished_image_run
+    from vqbn.scoring.run_pictures import keep_pictures
 
     if not expdir.is_dir():
         raise InputError(f"{expdir}: no such folder; expected runs, <name>_seed<N>/")
     results = []
     for run in sorted(expdir.glob("*_seed*")):
         if (run / "scores.json").exists():
-            result = finished_image_run(run, data_label or expdir.absolute().name)
-            for picture in sorted((run / "images").glob("*.png")):
-                with replacing(expdir / "figures" / f"{result.name}_{picture.name}") as temporary:
-                    temporary.write_bytes(picture.read_bytes())
-            results.append(result)
+            results.append(finished_image_run(run, data_label or expdir.absolute().name))
+            keep_pictures(run, expdir / "figures")
         elif run.is_dir():
             logger.warning("left out: %s: not scored yet", run)
     if not results:

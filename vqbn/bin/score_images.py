@@ -2,14 +2,12 @@
 
 import argparse
 import logging
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from vqbn.bin.command import command
-from vqbn.files import replacing
-from vqbn.scoring.results import Result, read_results, write_result
+from vqbn.scoring.results import Result, write_result
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +40,7 @@ def main(argv: list[str]) -> None:
     """Score, print, and keep."""
     args = parser().parse_args(argv)
     from vqbn.scoring.image_decoding import evaluate_decoded, read_decoded_images
+    from vqbn.scoring.run_pictures import keep_pictures, kept_pictures
     from vqbn.scoring.runs import write_scores
 
     sets = args.sets or ["test"]
@@ -53,7 +52,10 @@ def main(argv: list[str]) -> None:
         label = args.data_label or Path(args.results).absolute().name
         result = finished_image_run(args.expdir, label, args.command)
         logger.info("wrote %s", write_result(args.results, result))
-        keep_pictures(Path(args.expdir), Path(args.results), result)
+        figures = Path(args.results) / "figures"
+        # One seed's pictures are enough.
+        if not any(kept_pictures(figures, result.name, seed) for seed in range(result.seed)):
+            keep_pictures(args.expdir, figures)
 
 
 def finished_image_run(expdir: str | Path, data: str, command: str = "") -> Result:
@@ -72,15 +74,6 @@ def finished_image_run(expdir: str | Path, data: str, command: str = "") -> Resu
     return collect_run(
         expdir, data, decisive(config, IMAGES), configuration_hash(config, IMAGES), commit, command, ABOUT
     )
-
-
-def keep_pictures(expdir: Path, results: Path, result: Result) -> None:
-    """Copy the run's pictures beside the figures, if its seed is the variant's lowest: one seed's are enough."""
-    if result.seed > min(other.seed for other in read_results(results) if other.name == result.name):
-        return
-    for picture in sorted((expdir / "images").glob("*.png")):
-        with replacing(results / "figures" / f"{result.name}_{picture.name}") as temporary:
-            shutil.copyfile(picture, temporary)
 
 
 def print_scores(title: str, scores: Mapping[str, Mapping[str, float]]) -> None:

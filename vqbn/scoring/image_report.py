@@ -13,6 +13,7 @@ from vqbn import perplexity
 from vqbn.files import replacing
 from vqbn.scoring.figures import draw_curves, draw_norms, draw_usage
 from vqbn.scoring.results import Result
+from vqbn.scoring.run_pictures import kept_pictures
 from vqbn.scoring.table import LABELS, markdown_table
 
 BOTTLENECKS = {(8, 128): "8x128", (5, 1024): "5x1024"}
@@ -24,6 +25,12 @@ TABLE_III = {
     "bn_ema": {"8x128": 4.683, "5x1024": 4.798},
     "bn_reest": {"8x128": 4.665, "5x1024": 4.807},
     "bn_reest_lr": {"8x128": 4.659, "5x1024": 4.802},
+}
+
+# What stage 4 draws of a run.
+PICTURES = {
+    "reconstructions": "originals above reconstructions",
+    "samples": "images of codes drawn from the unigram prior",
 }
 
 INTRODUCTION = """\
@@ -118,13 +125,7 @@ def section(
     for file, caption in draw(groups, bottleneck, place / "figures", set_name, data).items():
         parts.append(picture(file, folder, caption))
     for name, runs in groups.items():
-        for kind, caption in (
-            ("reconstructions", "originals above reconstructions"),
-            ("samples", "images of codes drawn from the unigram prior"),
-        ):
-            file = place / "figures" / f"{runs[0].name}_{kind}_{set_name}.png"
-            if file.exists():
-                parts.append(picture(file, folder, f"{LABELS.get(name, name)}: {caption}."))
+        parts += pictures(LABELS.get(name, name), runs, place / "figures", folder, set_name)
     parts.append(every_run(groups, set_name))
     return parts
 
@@ -240,6 +241,19 @@ def draw(
 def picture(file: Path, folder: Path, caption: str) -> str:
     """A picture with its caption."""
     return f"![{caption}]({Path(os.path.relpath(file, folder)).as_posix()})\n\n*{caption}*\n"
+
+
+def pictures(label: str, runs: Sequence[Result], figures: Path, folder: Path, set_name: str) -> list[str]:
+    """What was kept of the first of a row's runs that has pictures."""
+    for run in runs:
+        if files := kept_pictures(figures, run.name, run.seed):
+            return [
+                picture(file, folder, f"{label}, seed {run.seed}: {caption}.")
+                for kind, caption in PICTURES.items()
+                for file in files
+                if file.stem.endswith(f"_{kind}_{set_name}")
+            ]
+    return []
 
 
 def every_run(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:
