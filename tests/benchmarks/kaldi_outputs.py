@@ -24,7 +24,7 @@ from vqbn.kaldi.deltas import add_deltas
 from vqbn.kaldi.features import FRAME_SHIFT, log_mel
 from vqbn.kaldi.symbols import base_phone
 from vqbn.kaldi.transition_model import read_transition_model
-from vqbn.scoring.per import total, utterance_errors
+from vqbn.scoring.evaluation import evaluate_phones
 from vqbn.scoring.trn import read_trn
 
 Table = dict[str, np.ndarray]
@@ -161,7 +161,7 @@ def read_phone_ctm(path: Path) -> dict[str, list[tuple[float, str]]]:
 
 
 def score_rows(folders: list[Path]) -> Iterator[Row]:
-    """Rows of errors: all of sclite's counts, and the rate that we report, which takes the fewest edits."""
+    """Rows of errors: all of sclite's counts, and the two rates that we report."""
     if not folders:
         return
     sys.path.append(str(Path(__file__).parents[1] / "scoring"))
@@ -171,17 +171,18 @@ def score_rows(folders: list[Path]) -> Iterator[Row]:
         raise SystemExit("sclite is not installed (Debian: sctk)")
     for folder in folders:
         theirs = counts_of(PROGRAM, folder)
-        hypotheses, references = read_trn(folder / "hyp.trn"), read_trn(folder / "ref.trn")
-        ours = utterance_errors(hypotheses, references, sclite=True)
-        found = {key: (e.substitutions, e.deletions, e.insertions, e.reference_length) for key, e in ours.items()}
+        ours = evaluate_phones(read_trn(folder / "hyp.trn"), read_trn(folder / "ref.trn"))
+        found = {
+            key: (e.substitutions, e.deletions, e.insertions, e.reference_length) for key, e in ours.sclite.items()
+        }
         differ = sum(found[key] != theirs.get(key) for key in found)
         rate = 100 * sum(sum(counts[:3]) for counts in theirs.values()) / sum(counts[3] for counts in theirs.values())
-        fewest = total(utterance_errors(hypotheses, references).values()).rate
         yield (
             f"substitutions, deletions, insertions ({folder.parent.name}, {folder.name})",
             "sclite",
             f"{len(theirs):,} utterances",
-            f"{differ:,} differ; PER {rate:.2f} % (sclite), {fewest:.2f} % (ours: the fewest edits)",
+            f"{differ:,} differ; PER {rate:.4f} % (sclite), {ours.scores['per_sclite']:.4f} % (ours as sclite counts), "
+            f"{ours.scores['per']:.4f} % (ours: the fewest edits)",
         )
 
 

@@ -12,7 +12,10 @@ CODE_SCORES = {
     "perplexity", "perplexity_nosil", "used_codes", "codes_seen", "codebook_size", "phone_purity", "pnmi",
     "bits_per_second",
 }  # fmt: skip
-PHONE_SCORES = {"per", "per_nosil", "substitutions", "deletions", "insertions", "reference_length"}
+PHONE_SCORES = {
+    "per", "per_nosil", "per_sclite", "substitutions", "deletions", "insertions", "reference_length",
+    "substitutions_sclite", "deletions_sclite", "insertions_sclite",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -45,7 +48,11 @@ def test_tables_say_where_the_errors_are(runs, speech_dump):
     run = runs / "bn_reest_lr_seed1"
     scores = json.loads((run / "scores.json").read_text())["dev"]
     edits = scores["substitutions"] + scores["deletions"] + scores["insertions"]
-    for name, columns in (("utterance_errors.tsv", (2, 3, 4)), ("phone_errors.tsv", (3, 4, 5))):
+    for name, columns in (
+        ("utterance_errors.tsv", (2, 3, 4)),
+        ("speaker_errors.tsv", (2, 3, 4)),
+        ("phone_errors.tsv", (3, 4, 5)),
+    ):
         rows = [line.split("\t") for line in (run / "decode_dev" / name).read_text().splitlines()[1:]]
         assert sum(int(row[column]) for row in rows for column in columns) == edits
 
@@ -91,6 +98,7 @@ def test_two_files_alone(tmp_path, capsys):
     assert main(["--ref", str(tmp_path / "ref.trn"), "--hyp", str(tmp_path / "hyp.trn")]) == 0
     lines = {line.strip().rsplit(maxsplit=1)[0].strip(): line.split()[-1] for line in printed_rows(capsys)}
     assert lines["PER %"] == "50.00"
+    assert lines["PER % as sclite counts"] == "50.00"
     assert lines["PER % without SIL"] == "75.00"
     assert (lines["substitutions"], lines["deletions"], lines["insertions"]) == ("1", "1", "1")
 

@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from vqbn.scoring.error_tables import phone_table, write_phone_table, write_utterance_table
+from vqbn.scoring.error_tables import phone_table, write_error_tables, write_phone_table
+from vqbn.scoring.evaluation import evaluate_phones
 from vqbn.scoring.per import total, utterance_errors
+from vqbn.scoring.trn import write_trn
 
 REFERENCES = {"a": ["SIL", "AH", "T", "SIL"], "b": ["S", "IY", "S"]}
 HYPOTHESES = {"a": ["SIL", "AH", "D", "SIL"], "b": ["S", "S", "T"]}
@@ -32,8 +34,22 @@ def test_sums_over_phones_are_the_pooled_errors():
 def test_tables_are_written_for_reading(tmp_path):
     write_phone_table(tmp_path / "phones.tsv", phone_table(HYPOTHESES, REFERENCES))
     assert "T\t1\t0\t1\t0\t1\tD:1\n" in (tmp_path / "phones.tsv").read_text()
-    write_utterance_table(tmp_path / "utterances.tsv", utterance_errors(HYPOTHESES, REFERENCES))
-    assert (tmp_path / "utterances.tsv").read_text().splitlines()[1:] == [
-        "b\t66.67\t0\t1\t1\t3",
-        "a\t25.00\t1\t0\t0\t4",
+
+    hypotheses, references = HYPOTHESES | {"c": list("BCCB")}, REFERENCES | {"c": list("AAABC")}
+    write_trn(tmp_path / "hyp.trn", hypotheses)
+    write_trn(tmp_path / "ref.trn", references)
+    write_error_tables(tmp_path, evaluate_phones(hypotheses, references, {"a": "s", "b": "s", "c": "t"}))
+    counts = "substitutions\tdeletions\tinsertions"
+    header = f"\tper\t{counts}\treference\tper_sclite\t" + counts.replace("s\t", "s_sclite\t") + "_sclite"
+    assert (tmp_path / "utterance_errors.tsv").read_text().splitlines() == [
+        f"utterance{header}",
+        "c\t80.00\t3\t1\t0\t5\t100.00\t0\t3\t2",
+        "b\t66.67\t0\t1\t1\t3\t66.67\t0\t1\t1",
+        "a\t25.00\t1\t0\t0\t4\t25.00\t1\t0\t0",
     ]
+    assert (tmp_path / "speaker_errors.tsv").read_text().splitlines() == [
+        f"speaker{header}",
+        "t\t80.00\t3\t1\t0\t5\t100.00\t0\t3\t2",
+        "s\t42.86\t1\t1\t1\t7\t42.86\t1\t1\t1",
+    ]
+    assert "T\t1\t0\t1\t0\t1\tD:1\n" in (tmp_path / "phone_errors.tsv").read_text()

@@ -34,13 +34,28 @@ def test_phones_with_and_without_silence_and_by_speaker():
         "deletions": 1,
         "insertions": 0,
         "reference_length": 5,
+        "per_sclite": 40.0,
+        "substitutions_sclite": 1,
+        "deletions_sclite": 1,
+        "insertions_sclite": 0,
     }
+    assert evaluation.sclite == evaluation.utterances
+    assert evaluation.utt2spk == {"a-1": "a", "b-1": "b"}
     assert evaluation.utterances == {"a-1": Errors(0, 1, 0, 3), "b-1": Errors(1, 0, 0, 2)}
     assert evaluation.speakers == {
         "a": {"edits": 1, "reference_length": 3, "edits_nosil": 0, "reference_length_nosil": 1},
         "b": {"edits": 1, "reference_length": 2, "edits_nosil": 1, "reference_length_nosil": 2},
     }
     assert evaluation.usage is None
+
+
+def test_sclites_rate_is_beside_the_fewest_edits():
+    # Three substitutions and a deletion, or, at the same weight of 15, three deletions and two insertions.
+    evaluation = evaluate_phones({"u": list("BCCB")}, {"u": list("AAABC")}, {"u": "s"})
+    assert evaluation.utterances == {"u": Errors(3, 1, 0, 5)}
+    assert evaluation.sclite == {"u": Errors(0, 3, 2, 5)}
+    assert (evaluation.scores["per"], evaluation.scores["per_sclite"]) == (80, 100)
+    assert evaluation.speakers["s"]["edits"] == 4
 
 
 def test_references_of_silence_alone_leave_per_nosil_out():

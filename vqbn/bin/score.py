@@ -21,12 +21,17 @@ logger = logging.getLogger(__name__)
 # Key of scores.json → its name in the table, factor, decimals.
 SHOWN = {
     "per": ("PER %", 1, 2),
+    "wer": ("WER %", 1, 2),
     "substitutions": ("  substitutions", 1, 0),
     "deletions": ("  deletions", 1, 0),
     "insertions": ("  insertions", 1, 0),
     "reference_length": ("  reference phones", 1, 0),
+    "per_sclite": ("PER % as sclite counts", 1, 2),
+    "wer_sclite": ("WER % as sclite counts", 1, 2),
+    "substitutions_sclite": ("  sclite's substitutions", 1, 0),
+    "deletions_sclite": ("  sclite's deletions", 1, 0),
+    "insertions_sclite": ("  sclite's insertions", 1, 0),
     "per_nosil": ("PER % without SIL", 1, 2),
-    "wer": ("WER %", 1, 2),
     "cer": ("CER %", 1, 2),
     "perplexity": ("perplexity", 1, 1),
     "perplexity_nosil": ("perplexity without SIL", 1, 1),
@@ -44,8 +49,9 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         "vqbn-score",
         description="Score decoded sets of a run: writes scores.json in --expdir and prints it, and tables of errors "
-        "by utterance and by phone beside each decoding. With --results it also keeps the run as a results file. With "
-        "--ref and --hyp it scores two trn files alone.",
+        "by utterance, speaker and phone beside each decoding. PER takes the fewest edits; what NIST's sclite prints, "
+        "whose alignment weighs a substitution 4 and other edits 3, is beside it. With --results it also keeps the run "
+        "as a results file. With --ref and --hyp it scores two trn files alone.",
         allow_abbrev=False,
     )
     options.add_argument("--expdir", help="the run's folder, such as exp/bn_reest_lr_seed1")
@@ -62,12 +68,6 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--command", default="", help="the command line that trained the run, for the report")
     options.add_argument("--ref", metavar="TRN", help="reference phones, lines 'PH PH (utterance)'")
     options.add_argument("--hyp", metavar="TRN", help="recognised phones of the same utterances")
-    options.add_argument(
-        "--sclite",
-        action="store_true",
-        help="with --ref and --hyp: count as NIST's sclite does; its alignment weighs a substitution 4 and other edits "
-        "3, so it can have more edits than the fewest, which are counted otherwise",
-    )
     return options
 
 
@@ -82,20 +82,19 @@ def main(argv: list[str]) -> None:
         from vqbn.scoring.evaluation import evaluate_phones
 
         print_scores(
-            Path(args.hyp).name,
-            {"": evaluate_phones(read_trn(args.hyp), read_trn(args.ref), source=args.hyp, sclite=args.sclite)},
+            Path(args.hyp).name, {"": evaluate_phones(read_trn(args.hyp), read_trn(args.ref), source=args.hyp)}
         )
         return
-    if not args.expdir or not args.dump or args.sclite:
-        options.error("--expdir and --dump are needed (or --ref and --hyp, and with them --sclite)")
+    if not args.expdir or not args.dump:
+        options.error("--expdir and --dump are needed (or --ref and --hyp)")
     from vqbn.scoring.decoding import output_folder
     from vqbn.scoring.error_tables import write_error_tables
     from vqbn.scoring.runs import write_scores
 
     evaluations = {name: score_set(args.expdir, args.dump, name) for name in args.sets or ["dev"]}
     write_scores(args.expdir, evaluations, args.command)
-    for name in evaluations:
-        write_error_tables(output_folder(args.expdir, name))
+    for name, evaluation in evaluations.items():
+        write_error_tables(output_folder(args.expdir, name), evaluation)
     print_scores(Path(args.expdir).absolute().name, evaluations)
     logger.info("wrote %s", Path(args.expdir) / "scores.json")
     if args.results:

@@ -1,4 +1,4 @@
-"""Where the errors are: per utterance, and per phone."""
+"""Where the errors are: per utterance, per speaker and per phone."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,12 +8,13 @@ from pathlib import Path
 from kaldialign import align
 
 from vqbn.files import write_text
-from vqbn.scoring.per import Errors, utterance_errors
+from vqbn.scoring.evaluation import Evaluation
+from vqbn.scoring.per import Errors, speaker_errors
 from vqbn.scoring.trn import read_trn
 
 NOTHING = "*"
 # What `write_error_tables` makes in a decoding's folder.
-TABLES = ("utterance_errors.tsv", "phone_errors.tsv")
+TABLES = ("utterance_errors.tsv", "speaker_errors.tsv", "phone_errors.tsv")
 
 
 @dataclass
@@ -84,24 +85,44 @@ def write_phone_table(path: str | Path, table: Mapping[str, PhoneErrors]) -> Non
     write_text(path, "".join(lines))
 
 
-def write_utterance_table(path: str | Path, errors: Mapping[str, Errors]) -> None:
-    """Write a line per utterance, tab-separated, the worst first: error rate in percent, and counts."""
-    lines = ["utterance\tper\tsubstitutions\tdeletions\tinsertions\treference\n"]
-    for utterance, row in sorted(errors.items(), key=lambda item: (-item[1].edits, item[0])):
-        rate = f"{row.rate:.2f}" if row.reference_length else "-"
-        lines.append(
-            f"{utterance}\t{rate}\t{row.substitutions}\t{row.deletions}\t{row.insertions}\t{row.reference_length}\n"
-        )
+def write_rate_table(
+    path: str | Path, unit: str, rate: str, errors: Mapping[str, Errors], sclite: Mapping[str, Errors]
+) -> None:
+    """Write a line per utterance or speaker, tab-separated, the worst first: rates in percent, and counts.
+
+    Args:
+        path: the file to make.
+        unit: what there is a line of, the first column's name.
+        rate: the rate's name, "per" or "wer".
+        errors: of each utterance or speaker, the fewest edits.
+        sclite: of the same, as NIST's sclite counts them.
+    """
+    kinds = ("substitutions", "deletions", "insertions")
+    columns = [unit, rate, *kinds, "reference", f"{rate}_sclite", *(f"{kind}_sclite" for kind in kinds)]
+    lines = ["\t".join(columns) + "\n"]
+    for name, row in sorted(errors.items(), key=lambda item: (-item[1].edits, item[0])):
+        cells: list[object] = [name]
+        for counts in (row, sclite[name]):
+            cells.append(f"{counts.rate:.2f}" if counts.reference_length else "-")
+            cells += [counts.substitutions, counts.deletions, counts.insertions]
+            cells += [counts.reference_length] if counts is row else []
+        lines.append("\t".join(map(str, cells)) + "\n")
     write_text(path, "".join(lines))
 
 
-def write_error_tables(folder: str | Path) -> None:
-    """Write both tables beside the `hyp.trn` and `ref.trn` of a decoding.
+def write_error_tables(folder: str | Path, evaluation: Evaluation) -> None:
+    """Write the three tables beside the `hyp.trn` and `ref.trn` of a decoding.
+
+    Args:
+        folder: the decoding's.
+        evaluation: what its scoring found.
 
     Raises:
-        InputError: the files are malformed or of different utterances.
+        InputError: the files are malformed.
     """
-    folder = Path(folder)
-    hypotheses, references = read_trn(folder / "hyp.trn"), read_trn(folder / "ref.trn")
-    write_utterance_table(folder / TABLES[0], utterance_errors(hypotheses, references, source=str(folder / "hyp.trn")))
-    write_phone_table(folder / TABLES[1], phone_table(hypotheses, references))
+    by_utterance, by_speaker, by_phone = (Path(folder) / name for name in TABLES)
+    rate = "wer" if "wer" in evaluation.scores else "per"
+    both = evaluation.utterances, evaluation.sclite
+    write_rate_table(by_utterance, "utterance", rate, *both)
+    write_rate_table(by_speaker, "speaker", rate, *(speaker_errors(each, evaluation.utt2spk) for each in both))
+    write_phone_table(by_phone, phone_table(read_trn(Path(folder) / "hyp.trn"), read_trn(Path(folder) / "ref.trn")))

@@ -21,12 +21,16 @@ class Evaluation:
         utterances: errors of each utterance, silence counting as a token.
         speakers: per speaker, edits and reference length with silence as a token and without.
         usage: (num_codebooks, K) counts of each code, or None without codes.
+        sclite: `utterances` as NIST's sclite counts them.
+        utt2spk: the speaker of each utterance; empty where nobody said.
     """
 
     scores: dict[str, float] = field(default_factory=dict)
     utterances: dict[str, Errors] = field(default_factory=dict)
     speakers: dict[str, dict[str, int]] = field(default_factory=dict)
     usage: list[list[int]] | None = None
+    sclite: dict[str, Errors] = field(default_factory=dict)
+    utt2spk: Mapping[str, str] = field(default_factory=dict)
 
 
 def evaluate_phones(
@@ -34,34 +38,26 @@ def evaluate_phones(
     references: Mapping[str, Sequence[str]],
     utt2spk: Mapping[str, str] | None = None,
     source: str = "the hypotheses",
-    sclite: bool = False,
 ) -> Evaluation:
     """PER with silence as a token (`per`) and without it (`per_nosil`), pooled, and errors per speaker.
 
     `per_nosil` drops SIL alone: spoken noise (SPN) and noise (NSN) are sounds that a recogniser has to find.
-    It is left out where the references are nothing but silence.
+    It is left out where the references are nothing but silence. `per_sclite` is `per` as sclite counts it.
 
     Args:
         hypotheses: phones per utterance.
         references: phones per utterance; the same utterances.
         utt2spk: the speaker of each utterance; None: no scores per speaker.
         source: what the hypotheses came from, for messages.
-        sclite: count the edits of sclite's alignment, not the fewest.
 
     Raises:
         InputError: as `utterance_errors` and `speaker_errors`.
     """
-    errors = utterance_errors(hypotheses, references, source=source, sclite=sclite)
-    pooled = total(errors.values())
-    scores = {
-        "per": pooled.rate,
-        "substitutions": pooled.substitutions,
-        "deletions": pooled.deletions,
-        "insertions": pooled.insertions,
-        "reference_length": pooled.reference_length,
-    }
+    errors = utterance_errors(hypotheses, references, source=source)
+    sclite = utterance_errors(hypotheses, references, source=source, sclite=True)
+    scores = rate_and_counts("per", errors, sclite)
     silent = all(token == SILENCE for tokens in references.values() for token in tokens)
-    spoken = errors if silent else utterance_errors(hypotheses, references, SILENCE, source, sclite)
+    spoken = errors if silent else utterance_errors(hypotheses, references, SILENCE, source)
     if not silent:
         scores["per_nosil"] = total(spoken.values()).rate
     speakers = {}
@@ -76,7 +72,29 @@ def evaluate_phones(
             }
             for speaker, counts in with_silence.items()
         }
-    return Evaluation(scores, errors, speakers)
+    return Evaluation(scores, errors, speakers, sclite=sclite, utt2spk=utt2spk or {})
+
+
+def rate_and_counts(name: str, errors: Mapping[str, Errors], sclite: Mapping[str, Errors]) -> dict[str, float]:
+    """The pooled error rate in percent and the counts that it is made of: the fewest edits, and sclite's.
+
+    Args:
+        name: the rate's key, "per" or "wer".
+        errors: of each utterance, the fewest edits.
+        sclite: of the same utterances, as sclite counts them.
+    """
+    pooled, theirs = total(errors.values()), total(sclite.values())
+    return {
+        name: pooled.rate,
+        "substitutions": pooled.substitutions,
+        "deletions": pooled.deletions,
+        "insertions": pooled.insertions,
+        "reference_length": pooled.reference_length,
+        f"{name}_sclite": theirs.rate,
+        "substitutions_sclite": theirs.substitutions,
+        "deletions_sclite": theirs.deletions,
+        "insertions_sclite": theirs.insertions,
+    }
 
 
 def evaluate_codes(

@@ -58,7 +58,9 @@ def sequence_errors(hypothesis: Sequence[Hashable], reference: Sequence[Hashable
 def _sclite_errors(hypothesis: list[Hashable], reference: list[Hashable]) -> Errors:
     """Edits of the alignment that sclite takes: the least weight, traced from the end.
 
-    Where steps weigh the same, a pair of tokens comes before an insertion, and that before a deletion.
+    Where steps weigh the same, a pair of tokens comes before an insertion, and that before a deletion. This decides how
+    many edits there are, since four others weigh as much as three substitutions; kaldialign's `sclite_mode` decides
+    otherwise, and counted other edits than sclite in one of ten made-up utterances.
     """
     numbers = {token: number for number, token in enumerate(dict.fromkeys([*reference, *hypothesis]))}
     heard = np.array([numbers[token] for token in hypothesis], dtype=np.int64)

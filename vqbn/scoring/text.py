@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from vqbn.data.text_units import TextUnits
-from vqbn.scoring.evaluation import Evaluation
+from vqbn.scoring.evaluation import Evaluation, rate_and_counts
 from vqbn.scoring.per import Errors, speaker_errors, total, utterance_errors
 
 # Keys of `scores.json` → how a transcript is cut. A space is a character, as in ESPnet's tables.
@@ -11,7 +11,11 @@ RATES = {"wer": TextUnits("phn").cut, "cer": TextUnits("char").cut}
 
 
 def text_errors(
-    hypotheses: Mapping[str, str], references: Mapping[str, str], rate: str, source: str = "the hypotheses"
+    hypotheses: Mapping[str, str],
+    references: Mapping[str, str],
+    rate: str,
+    source: str = "the hypotheses",
+    sclite: bool = False,
 ) -> dict[str, Errors]:
     """Errors of each utterance in words or characters, in the references' order.
 
@@ -20,6 +24,7 @@ def text_errors(
         references: of the same utterances.
         rate: "wer" or "cer".
         source: what the hypotheses came from, for the message.
+        sclite: as in `utterance_errors`.
 
     Raises:
         InputError: as `utterance_errors`.
@@ -29,6 +34,7 @@ def text_errors(
         {utterance: cut(text) for utterance, text in hypotheses.items()},
         {utterance: cut(text) for utterance, text in references.items()},
         source=source,
+        sclite=sclite,
     )
 
 
@@ -39,6 +45,8 @@ def evaluate_words(
     source: str = "the hypotheses",
 ) -> Evaluation:
     """`wer` and `cer`, pooled; the counts of edits are of words, and there is no silence to leave out.
+
+    `wer_sclite` is `wer` as sclite counts it.
 
     Args:
         hypotheses: words per utterance.
@@ -51,15 +59,9 @@ def evaluate_words(
     """
     said, spoken = ({utt: " ".join(words) for utt, words in each.items()} for each in (hypotheses, references))
     errors = text_errors(said, spoken, "wer", source)
-    words = total(errors.values())
-    scores = {
-        "wer": words.rate,
-        "cer": total(text_errors(said, spoken, "cer", source).values()).rate,
-        "substitutions": words.substitutions,
-        "deletions": words.deletions,
-        "insertions": words.insertions,
-        "reference_length": words.reference_length,
-    }
+    sclite = text_errors(said, spoken, "wer", source, sclite=True)
+    scores = rate_and_counts("wer", errors, sclite)
+    scores["cer"] = total(text_errors(said, spoken, "cer", source).values()).rate
     speakers = {
         speaker: {
             "edits": counts.edits,
@@ -69,4 +71,4 @@ def evaluate_words(
         }
         for speaker, counts in speaker_errors(errors, utt2spk).items()
     }
-    return Evaluation(scores, errors, speakers)
+    return Evaluation(scores, errors, speakers, sclite=sclite, utt2spk=utt2spk)
