@@ -3,7 +3,7 @@
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vqbn.bin.command import command
@@ -14,29 +14,40 @@ from vqbn.scoring.results import Result, read_results
 logger = logging.getLogger(__name__)
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command's options."""
-    options = argparse.ArgumentParser(
-        "vqbn-report",
-        description="Write the seven rows of the paper's Table I as far as they have been run, beside the paper's "
-        "numbers, with intervals, figures, commands and commits.",
-        allow_abbrev=False,
-    )
+def report_parser(name: str, description: str, folder: str) -> argparse.ArgumentParser:
+    """What every recipe's report command can be told.
+
+    Args:
+        name: of the command.
+        description: what the report holds.
+        folder: what belongs to a section besides its results files, and where in their folder it is.
+    """
+    options = argparse.ArgumentParser(name, description=description, allow_abbrev=False)
     source = options.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--results",
         nargs="+",
         metavar="DIR",
-        help="folders with results files, or folders of such folders; each becomes a section, with a "
-        "search from its tuning/, a study of scales from its scale/study.json, and figures in its figures/",
+        help=f"folders with results files, or folders of such folders; each becomes a section, with {folder}",
     )
     source.add_argument("--expdir", help="a folder with scored runs, <name>_seed<N>/, reported without results files")
     options.add_argument("--out", required=True, metavar="FILE", help="the report, such as RESULTS.md")
+    options.add_argument("--data_label", default="", help="with --expdir: what the runs were trained on, in words")
+    options.add_argument("--title", default="Results", help="the report's first line (default: Results)")
+    return options
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = report_parser(
+        "vqbn-report",
+        "Write the seven rows of the paper's Table I as far as they have been run, beside the paper's numbers, with "
+        "intervals, figures, commands and commits.",
+        "a search from its tuning/, a study of scales from its scale/study.json, and figures in its figures/",
+    )
     options.add_argument(
         "--set", dest="set_name", help="the set that the tables are about (default: the first that was scored)"
     )
-    options.add_argument("--data_label", default="", help="with --expdir: what the runs were trained on, in words")
-    options.add_argument("--title", default="Results", help="the report's first line (default: Results)")
     return options
 
 
@@ -45,11 +56,12 @@ def main(argv: list[str]) -> None:
     """Read the runs, draw the figures, write the report."""
     args = parser().parse_args(argv)
     # Imported here: --help need not wait for matplotlib.
+    from vqbn.bin.score import finished_run
     from vqbn.scoring.figures import draw_figures
     from vqbn.scoring.report import write_up
     from vqbn.scoring.scale_figure import read_study
 
-    folders = read_runs(args.expdir, args.data_label) if args.expdir else read_folders(args.results)
+    folders = read_runs(args.expdir, args.data_label, finished_run) if args.expdir else read_folders(args.results)
     set_name = args.set_name or next(iter(next(iter(folders.values()))[0].scores))
     sections, figures, tuning, scales = {}, {}, {}, {}
     for folder, results in folders.items():
@@ -92,14 +104,17 @@ def read_folders(given: Sequence[str]) -> dict[Path, list[Result]]:
     return found
 
 
-def read_runs(expdir: str, data_label: str) -> dict[Path, list[Result]]:
-    """The scored runs in a folder; those that are not scored yet are named and left out.
+def read_runs(expdir: str, data_label: str, finished_run: Callable[[Path, str], Result]) -> dict[Path, list[Result]]:
+    """The folder with its scored runs; those that are not scored yet are named and left out.
+
+    Args:
+        expdir: the folder.
+        data_label: what the runs were trained on, in words; empty: the folder's name.
+        finished_run: makes a result of a run's folder and the label.
 
     Raises:
         InputError: the folder is not there or holds no scored run.
     """
-    from vqbn.bin.score import finished_run
-
     folder = Path(expdir)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected runs, <name>_seed<N>/")

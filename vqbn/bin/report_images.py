@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 from vqbn.bin.command import command
-from vqbn.bin.report import read_folders
-from vqbn.errors import InputError
+from vqbn.bin.report import read_folders, read_runs, report_parser
 from vqbn.files import write_text
 from vqbn.scoring.results import Result
 
@@ -16,26 +15,15 @@ logger = logging.getLogger(__name__)
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    options = argparse.ArgumentParser(
+    options = report_parser(
         "vqbn-report-images",
-        description="Write the rows of the paper's Table III as far as they have been run, beside the paper's numbers, "
-        "with the development NELBO against updates (Figure 4), pictures, commands and commits.",
-        allow_abbrev=False,
+        "Write the rows of the paper's Table III as far as they have been run, beside the paper's numbers, with the "
+        "development NELBO against updates (Figure 4), pictures, commands and commits.",
+        "figures in its figures/",
     )
-    source = options.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "--results",
-        nargs="+",
-        metavar="DIR",
-        help="folders with results files, or folders of such folders; each becomes a section, its figures in figures/",
-    )
-    source.add_argument("--expdir", help="a folder with scored runs, <name>_seed<N>/, reported without results files")
-    options.add_argument("--out", required=True, metavar="FILE", help="the report, such as RESULTS.md")
     options.add_argument(
         "--set", dest="set_name", default="test", help="the set that the tables are about (default: test)"
     )
-    options.add_argument("--data_label", default="", help="with --expdir: what the runs were trained on, in words")
-    options.add_argument("--title", default="Results", help="the report's first line (default: Results)")
     return options
 
 
@@ -46,33 +34,22 @@ def main(argv: list[str]) -> None:
     # Imported here: --help need not wait for matplotlib.
     from vqbn.scoring.image_report import write_up
 
-    sections = read_runs(Path(args.expdir), args.data_label) if args.expdir else read_folders(args.results)
+    if args.expdir:
+        sections = read_runs(args.expdir, args.data_label, finished_run_with_pictures)
+    else:
+        sections = read_folders(args.results)
     out = Path(args.out).absolute()
     write_text(out, write_up(sections, out.parent, args.set_name, args.title))
     logger.info("wrote %s: %d runs", args.out, sum(map(len, sections.values())))
 
 
-def read_runs(expdir: Path, data_label: str) -> dict[Path, list[Result]]:
-    """The scored runs in a folder, whose pictures are copied beside its figures; others are named and left out.
-
-    Raises:
-        InputError: the folder is not there or holds no scored run.
-    """
+def finished_run_with_pictures(run: Path, data: str) -> Result:
+    """A scored run's folder as a result; its pictures go where its report's figures are."""
     from vqbn.bin.score_images import finished_image_run
     from vqbn.scoring.run_pictures import keep_pictures
 
-    if not expdir.is_dir():
-        raise InputError(f"{expdir}: no such folder; expected runs, <name>_seed<N>/")
-    results = []
-    for run in sorted(expdir.glob("*_seed*")):
-        if (run / "scores.json").exists():
-            results.append(finished_image_run(run, data_label or expdir.absolute().name))
-            keep_pictures(run, expdir / "figures")
-        elif run.is_dir():
-            logger.warning("left out: %s: not scored yet", run)
-    if not results:
-        raise InputError(f"{expdir}: no scored runs (<name>_seed<N>/scores.json); score one first (stage 5)")
-    return {expdir: results}
+    keep_pictures(run, run.parent / "figures")
+    return finished_image_run(run, data)
 
 
 if __name__ == "__main__":
