@@ -77,10 +77,16 @@ espnet_stats() {
 
 espnet_run() { echo "$expdir/espnet2_${tag}_$1_seed$2"; }
 
+# espnet_name VARIANT: what its results file is called.
+espnet_name() { echo "$1-espnet2-$tag"; }
+
 # espnet_train_run VARIANT SEED: stage 3; goes on from the last epoch that was finished.
 espnet_train_run() {
   local run arguments tokens
+  espnet_kept_run "$1" "$2" && return
   run=$(espnet_run "$1" "$2")
+  mkdir -p "$run"
+  [ -f "$run/command.txt" ] || echo "$invocation" >"$run/command.txt"
   tokens=$(cat "$espnet_data/$set_trained/tokens_per_utterance")
   espnet_arguments "$1"
   has_deepspeech2 "$1" || arguments+=(--normalize_conf "stats_file=$stats/train/feats_stats.npz")
@@ -98,9 +104,18 @@ espnet_train_run() {
   "$train_cmd" "$run/job.log" "${arguments[@]}" --output_dir "$run" --resume true --seed "$2" $train_options
 }
 
+# espnet_kept_run VARIANT SEED: whether the run's results file is all there is of it.
+espnet_kept_run() {
+  local run file
+  run=$(espnet_run "$1" "$2") file=$results/$(espnet_name "$1")_seed$2.json
+  [ -n "$results" ] && [ -f "$file" ] && [ ! -d "$run" ] || return 1
+  log "$run is done already: $file"
+}
+
 # espnet_decode_run VARIANT SEED: stage 4. espnet_score_run VARIANT SEED: stage 5.
 espnet_decode_run() {
   local run set
+  espnet_kept_run "$1" "$2" && return
   run=$(espnet_run "$1" "$2")
   for set in $eval_sets; do
     "$decode_cmd" "$run/decode_$set.log" vqbn-espnet-asr-inference --ngpu 0 \
@@ -111,10 +126,10 @@ espnet_decode_run() {
 }
 
 espnet_score_run() {
-  local run set
+  local run sets=() set
+  espnet_kept_run "$1" "$2" && return
   run=$(espnet_run "$1" "$2")
-  for set in $eval_sets; do
-    log "$run, $set:"
-    vqbn-espnet-score --decode_dir "$run/decode_$set" --text "$espnet_data/$set/text" --token_type "$token_type"
-  done
+  for set in $eval_sets; do sets+=(--set "$set"); done
+  vqbn-espnet-score --run "$run" "${sets[@]}" --data "$espnet_data" --token_type "$token_type" --results "$results" \
+    --name "$(espnet_name "$1")" --criterion "$criterion" --data_label "$data_label" --command "$(cat "$run/command.txt")"
 }

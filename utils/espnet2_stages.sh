@@ -7,6 +7,8 @@ if begin_stage 2 "$token_type targets, and data for ESPnet, to $espnet_data/"; t
   end_stage "wrote $espnet_data/"
 fi
 
+name_results
+
 if begin_stage 3 "training in ESPnet2: $variants, seeds $seeds, in $expdir/"; then
   espnet_stats
   for_each_run espnet_train_run
@@ -22,5 +24,5 @@ if begin_stage 5 "scoring, with ESPnet's scorer and with ours"; then
   for variant in $variants; do
     for seed in $seeds; do espnet_score_run "$variant" "$seed"; done
   done
-  end_stage "wrote $expdir/espnet2_${tag}_*/decode_*/scores.json"
+  end_stage "wrote $expdir/espnet2_${tag}_*/decode_*/scores.json${results:+ and $results/; run.sh --stage 6 reports them}"
 fi

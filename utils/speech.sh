@@ -1,6 +1,7 @@
 # shellcheck shell=bash disable=SC2154
 # Sourced by the speech recipes: stages 1 to 6, which differ between corpora only in their sets and files.
-cmvn=${cmvn:-global} ctm=${ctm:-} token_type=${token_type:-phn} vocab_size=${vocab_size:-100} # for a recipe without these options
+# For a recipe without these options.
+cmvn=${cmvn:-global} ctm=${ctm:-} token_type=${token_type:-phn} vocab_size=${vocab_size:-100} results_name=${results_name:-}
 
 # set_options: `--set DIR` for each set of the corpus.
 set_options() {
@@ -71,6 +72,20 @@ make_features() {
   mapfile -t sets < <(set_options | sed 's/^--set$/--data/')
   vqbn-make-features "${sets[@]}" --train_set "$train_set" --out "$dumpdir" --nj "$nj" --max_bad "$max_bad" \
     --max_unaligned "$max_unaligned" --feature_backend "$feature_backend" --cmvn "$cmvn"
+}
+
+# name_results: sets $results, the folder that keeps finished runs, and $data_label, what they were trained on in words.
+# Results are kept apart by what they were made from: how many training utterances, and whose alignments.
+name_results() {
+  local utterances aligner
+  utterances=$(wc -l 2>/dev/null <"$datadir/$train_set/utt2spk" || echo 0)
+  aligner=$(cat "$datadir/alignment_source" 2>/dev/null || echo unknown)
+  results=$PWD/results/${results_name:-$((utterances))utt-$aligner}
+  data_label="$corpus, $((utterances)) training utterances, $aligner alignments"
+  if [ "$data" = mini ]; then
+    results=''
+    data_label="mini speech corpus (espeak-ng), $((utterances)) training utterances"
+  fi
 }
 
 # run_name VARIANT SEED: says what the run changes in the variant.

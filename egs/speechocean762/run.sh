@@ -6,6 +6,7 @@ set -euo pipefail
 caller=$PWD
 invocation="egs/speechocean762/run.sh$(printf ' %q' "$@")"
 cd "$(dirname "${BASH_SOURCE[0]}")"
+corpus=speechocean762
 
 options="stage stop_stage data kaldi_exp kaldi_root ctm train_config variants seeds expdir datadir dumpdir nj ngpu max_bad
   max_unaligned feature_backend cmvn token_type vocab_size train_options tag results_name dev_split eval_sets tune"
@@ -91,11 +92,7 @@ if begin_stage 2 "features, and the join with the alignments, to $dumpdir/"; the
   end_stage "wrote $dumpdir/; the joined counts are in $dumpdir/report.txt"
 fi
 
-# Results are kept apart by what they were made from: how many training utterances, and whose alignments.
-utterances=$(wc -l 2>/dev/null <"$datadir/$train_set/utt2spk" || echo 0)
-aligner=$(cat "$datadir/alignment_source" 2>/dev/null || echo unknown)
-results=$PWD/results/${results_name:-$((utterances))utt-$aligner}
-data_label="speechocean762, $((utterances)) training utterances, $aligner alignments"
+name_results
 if [ "$dev_split" = true ]; then
   # Other checkpoints are chosen and other speakers reported: not to be mixed with the runs on all of dev.
   [ -n "$results_name" ] || results+=-split

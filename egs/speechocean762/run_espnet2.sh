@@ -4,7 +4,9 @@
 # docs/espnet2.md says what the configurations in conf/espnet2 mean.
 set -euo pipefail
 caller=$PWD
+invocation="egs/speechocean762/run_espnet2.sh$(printf ' %q' "$@")"
 cd "$(dirname "${BASH_SOURCE[0]}")"
+corpus=speechocean762
 
 options="stage stop_stage data kaldi_exp token_type vocab_size variants seeds expdir datadir dumpdir nj ngpu train_options
   beam_size ctc_weight criterion like_vqbn"

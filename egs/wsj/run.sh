@@ -6,6 +6,7 @@ set -euo pipefail
 caller=$PWD
 invocation="egs/wsj/run.sh$(printf ' %q' "$@")"
 cd "$(dirname "${BASH_SOURCE[0]}")"
+corpus=WSJ
 
 options="stage stop_stage data wsj0 wsj1 spkrinfo kaldi_exp kaldi_root ctm train_config variants seeds expdir datadir dumpdir nj ngpu max_bad
   max_unaligned feature_backend cmvn token_type vocab_size train_options tag results_name mini_utterances"
@@ -116,15 +117,7 @@ if begin_stage 2 "features, and the join with the alignments, to $dumpdir/"; the
   end_stage "wrote $dumpdir/; the joined counts are in $dumpdir/report.txt"
 fi
 
-# Results are kept apart by what they were made from: how many training utterances, and whose alignments.
-utterances=$(wc -l 2>/dev/null <"$datadir/$train_set/utt2spk" || echo 0)
-aligner=$(cat "$datadir/alignment_source" 2>/dev/null || echo unknown)
-results=$PWD/results/${results_name:-$((utterances))utt-$aligner}
-data_label="WSJ, $((utterances)) training utterances, $aligner alignments"
-if [ "$data" = mini ]; then
-  results=''
-  data_label="mini speech corpus (espeak-ng), $((utterances)) training utterances"
-fi
+name_results
 
 if begin_stage 3 "training: $variants, seeds $seeds, in $expdir/"; then
   for_each_run train_run

@@ -4,7 +4,9 @@
 # --data mini, on a small corpus that is made on the spot. docs/espnet2.md says what the files in conf/espnet2 mean.
 set -euo pipefail
 caller=$PWD
+invocation="egs/wsj/run_espnet2.sh$(printf ' %q' "$@")"
 cd "$(dirname "${BASH_SOURCE[0]}")"
+corpus=WSJ
 
 options="stage stop_stage data wsj0 wsj1 kaldi_exp token_type vocab_size variants seeds expdir datadir dumpdir nj ngpu
   train_options beam_size ctc_weight criterion like_vqbn mini_utterances"

@@ -8,7 +8,7 @@ from vqbn.bin import espnet_asr_inference, espnet_asr_train, espnet_score
 from vqbn.espnet2 import installed
 
 COMMANDS = {"asr-train": espnet_asr_train, "asr-inference": espnet_asr_inference, "score": espnet_score}
-SCORE = ["--decode_dir", "a", "--text", "b", "--token_type", "phn"]
+SCORE = ["--run", "a", "--set", "dev", "--data", "b", "--token_type", "phn"]
 
 
 def absent(name):

@@ -12,6 +12,7 @@ import yaml
 from vqbn.bin import espnet_asr_inference, espnet_asr_train, espnet_score
 from vqbn.bin import score as vqbn_score
 from vqbn.data.transcripts import read_transcripts
+from vqbn.scoring.results import read_result
 
 pytestmark = pytest.mark.usefixtures("espnet")
 
@@ -95,26 +96,57 @@ def test_a_conformer_with_a_bottleneck_and_an_attention_decoder_trains(tiny_espn
 
 @pytest.fixture(scope="module")
 def decoded(espnet_run, espnet_data, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("decoded")
-    argv = ["--asr_train_config", str(espnet_run / "config.yaml"), "--output_dir", str(folder / "dev")]
-    argv += ["--asr_model_file", str(espnet_run / "valid.vq_cer_ctc.best.pth"), "--ctc_weight", "1.0"]
+    """A copy of the run with its development set decoded and scored, and kept in `results` beside it."""
+    run = tmp_path_factory.mktemp("decoded") / "run"
+    shutil.copytree(espnet_run, run, symlinks=True)
+    argv = ["--asr_train_config", str(run / "config.yaml"), "--output_dir", str(run / "decode_dev")]
+    argv += ["--asr_model_file", str(run / "valid.vq_cer_ctc.best.pth"), "--ctc_weight", "1.0"]
     argv += ["--data_path_and_name_and_type", f"{espnet_data / 'dev/feats.scp'},speech,kaldi_ark"]
     assert espnet_asr_inference.main([*argv, "--beam_size", "3", "--num_workers", "0"]) == 0
-    return folder / "dev"
+    assert espnet_score.main(scoring(run, espnet_data)) == 0
+    return run
+
+
+def scoring(run: Path, data: Path) -> list[str]:
+    argv = ["--run", str(run), "--set", "dev", "--data", str(data), "--token_type", "phn", "--command", "a command"]
+    return [*argv, "--results", str(run.parent / "results"), "--name", "bn_reest-espnet2-chunks"]
 
 
 def test_espnet_decodes_and_both_scorers_count_the_same(decoded, espnet_data, capsys):
     text = espnet_data / "dev/text"
-    assert espnet_score.main(["--decode_dir", str(decoded), "--text", str(text), "--token_type", "phn"]) == 0
-    scores = json.loads((decoded / "scores.json").read_text())
+    scores = json.loads((decoded / "decode_dev/scores.json").read_text())
     assert scores["per"] == pytest.approx(scores["espnet_per"], rel=1e-14)
     assert 0 < scores["per"] <= 300  # hardly trained
-    assert f"per          {scores['per']:.4f} %" in capsys.readouterr().out
     # What sclite would read gives the same.
-    trn = [str(decoded / f"score_per/{name}.trn") for name in ("ref", "hyp")]
+    trn = [str(decoded / f"decode_dev/score_per/{name}.trn") for name in ("ref", "hyp")]
     assert vqbn_score.main(["--ref", trn[0], "--hyp", trn[1]]) == 0
     assert f"{scores['per']:.2f}" in capsys.readouterr().out
-    assert read_transcripts(decoded / "1best_recog/token").keys() == read_transcripts(text).keys()
+    assert read_transcripts(decoded / "decode_dev/1best_recog/token").keys() == read_transcripts(text).keys()
+
+
+def test_a_finished_run_is_kept_as_ours_are(decoded):
+    result = read_result(decoded.parent / "results/bn_reest-espnet2-chunks_seed1.json")
+    scores = result.scores["dev"]
+    assert scores["per"] == json.loads((decoded / "decode_dev/scores.json").read_text())["per"]
+    epoch = int((decoded / "valid.vq_cer_ctc.best.pth").resolve().name.removesuffix("epoch.pth"))
+    assert result.update == 5 * epoch
+    valid = reported(decoded, epoch, "valid")
+    assert (scores["perplexity"], scores["used_codes"]) == (valid["epoch_perplexity"], valid["epoch_codes_used"])
+    assert sum(counts["edits"] for counts in result.speakers["dev"].values()) == sum(
+        scores[kind] for kind in ("substitutions", "deletions", "insertions")
+    )
+    assert (result.variant, result.command, result.config["optim_conf"]["lr"]) == ("bn_reest", "a command", 0.01)
+    assert "cmvn" not in result.config["encoder_conf"]
+    assert result.commit == yaml.safe_load((decoded / "vqbn.yaml").read_text())["git_commit"]
+
+
+@pytest.mark.parametrize("name", ["vqbn.yaml", "config.yaml", "checkpoint.pth", "valid.vq_cer_ctc.best.pth"])
+def test_a_run_that_is_not_whole_is_named_and_not_kept(decoded, espnet_data, tmp_path, capsys, name):
+    shutil.copytree(decoded, tmp_path / "run", symlinks=True)
+    (tmp_path / "run" / name).unlink()
+    assert espnet_score.main(scoring(tmp_path / "run", espnet_data)) == 1
+    assert f"{name}: " in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
 
 
 def test_averaged_codebooks_are_refused_before_training_and_before_decoding(

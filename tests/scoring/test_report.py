@@ -170,6 +170,20 @@ def test_a_run_is_compared_with_the_run_without_bottleneck_that_is_most_like_it(
     }
 
 
+def test_trainings_in_espnet_are_compared_with_each_other_and_with_ours_of_the_same_loss():
+    runs = [run("none", 1, 50.0), run("none-token", 1, 46.0, config={"ctc_average": "token"})]
+    runs += [run("none-espnet2-chunks", 1, 47.0), run("bn-espnet2-chunks", 1, 48.0), run("bn", 1, 51.0)]
+    runs += [run("bn_lr-espnet2-phn", 1, 49.0)]
+    text = write_up({"Made": runs}, {}, "")
+    table = {row[1]: row[2:4] for row in rows(text, "### Differences")}
+    assert table["`bn-espnet2-chunks`"] == ["`none-espnet2-chunks`", "+1.00"]
+    assert not table.keys() & {"`none-espnet2-chunks`", "`bn_lr-espnet2-phn`"}
+    assert [row[:5] for row in rows(text, "### In ESPnet2")] == [
+        ["`bn-espnet2-chunks`", "`bn`", "2,300", "2,300", "-3.00"],
+        ["`none-espnet2-chunks`", "`none-token`", "2,300", "2,300", "+1.00"],
+    ]
+
+
 def test_our_own_row_follows_the_papers_where_it_was_run():
     text = write_up({"Made": [run("best", 1, 50.0), run("none", 1, 51.0)]}, {}, "")
     assert [row[1] for row in rows(text, "## Made")][-2:] == ["`none`", "`best`"]

@@ -6,13 +6,16 @@ from pathlib import Path
 from espnet.nets.e2e_asr_common import ErrorCalculator
 from espnet2.text.build_tokenizer import build_tokenizer
 
+from vqbn.data.speaker_split import read_pairs
 from vqbn.data.text_units import TextUnits
 from vqbn.data.transcripts import read_transcripts
 from vqbn.errors import InputError
-from vqbn.scoring.evaluation import evaluate_phones
-from vqbn.scoring.per import total
-from vqbn.scoring.text import RATES, text_errors
+from vqbn.scoring.evaluation import Evaluation, evaluate_phones
+from vqbn.scoring.text import RATES, evaluate_words
 from vqbn.scoring.trn import write_trn
+
+# What each rate counts, as ESPnet calls it.
+ESPNET_CUTS = {"per": "phn", "wer": "word", "cer": "char"}
 
 
 def read_hypotheses(folder: str | Path, token_type: str) -> dict[str, str]:
@@ -51,44 +54,38 @@ def espnet_rate(hypotheses: Mapping[str, str], references: Mapping[str, str], cu
     )
 
 
-def score(folder: str | Path, text: str | Path, token_type: str) -> dict[str, float]:
+def score(folder: str | Path, text: str | Path, token_type: str) -> tuple[dict[str, float], Evaluation]:
     """Score a decoding.
 
     Args:
         folder: `--output_dir` of the inference.
-        text: the references.
+        text: the references; `utt2spk` beside it has the speakers.
         token_type: "phn", "char" or "bpe".
 
     Returns:
-        `per`, `per_nosil`, or `wer` and `cer`, in percent as we count, and the same but `per_nosil` with `espnet_` in
-        front as ESPnet counts.
+        `per`, or `wer` and `cer`, in percent as we count, and the same with `espnet_` in front as ESPnet counts; and
+        all that our scorer found.
 
     Raises:
         InputError: a file is missing or malformed, or they are of different utterances.
         RuntimeError: the two counts differ.
     """
     hypotheses, references = read_hypotheses(folder, token_type), read_transcripts(text)
-    source = str(folder)
-    for name in ("per",) if token_type == "phn" else RATES:
+    phones = token_type == "phn"
+    rates = ("per",) if phones else tuple(RATES)
+    for name in rates:
         write_transcripts(Path(folder) / f"score_{name}", name, hypotheses, references)
-    if token_type == "phn":
-        cut = TextUnits("phn").cut
-        ours = evaluate_phones(
-            {utterance: cut(line) for utterance, line in hypotheses.items()},
-            {utterance: cut(line) for utterance, line in references.items()},
-            source=source,
-        ).scores
-        rates, theirs = {"per": ours["per"]}, {"per": espnet_rate(hypotheses, references, "phn")}
-        also = {"per_nosil": ours["per_nosil"]} if "per_nosil" in ours else {}
-    else:
-        rates = {rate: total(text_errors(hypotheses, references, rate, source).values()).rate for rate in RATES}
-        theirs = {
-            "wer": espnet_rate(hypotheses, references, "word"),
-            "cer": espnet_rate(hypotheses, references, "char"),
-        }
-        also = {}
-    check_equal(rates, theirs)
-    return rates | also | {f"espnet_{name}": 100 * value for name, value in theirs.items()}
+    cut, evaluate = TextUnits("phn").cut, evaluate_phones if phones else evaluate_words
+    evaluation = evaluate(
+        {utterance: cut(line) for utterance, line in hypotheses.items()},
+        {utterance: cut(line) for utterance, line in references.items()},
+        read_pairs(Path(text).with_name("utt2spk")),
+        source=str(folder),
+    )
+    ours = {name: evaluation.scores[name] for name in rates}
+    theirs = {name: espnet_rate(hypotheses, references, ESPNET_CUTS[name]) for name in rates}
+    check_equal(ours, theirs)
+    return ours | {f"espnet_{name}": 100 * value for name, value in theirs.items()}, evaluation
 
 
 def write_transcripts(folder: Path, rate: str, hypotheses: Mapping[str, str], references: Mapping[str, str]) -> None:

@@ -12,6 +12,7 @@ from vqbn.errors import InputError
 from vqbn.espnet2.checks import check_arguments
 from vqbn.espnet2.encoders import VQDeepSpeech2Encoder, WrappedEncoder
 from vqbn.espnet2.model import VQASRModel
+from vqbn.espnet2.record import write_record
 from vqbn.espnet2.trainer import VQTrainer
 
 # ESPnet's registries: what reads a YAML, trains and decodes looks there.
@@ -84,4 +85,7 @@ class VQASRTask(ASRTask):
         if not args.print_config:
             cls.check_required_command_args(args)
             check_arguments(args)
+            # One process of a node writes; collect_stats trains nothing.
+            if not args.collect_stats and not args.dist_rank:
+                write_record(args.output_dir)
         super().main(args=args, cmd=cmd)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from vqbn.scoring.bootstrap import Difference, per_difference
+from vqbn.scoring.bootstrap import per_difference
 from vqbn.scoring.results import Result
 from vqbn.scoring.table import LABELS, PEER_LABELS, TABLE_I, markdown_table, sized_variant, spread
 
@@ -63,13 +63,7 @@ def differences(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:
         counts, baseline = (speaker_counts(each, set_name) for each in (runs, groups.get(base, ())))
         if not counts or not baseline:
             continue
-        cells = [LABELS.get(name, name), f"`{name}`", f"`{base}`"]
-        try:
-            difference = per_difference(counts, baseline)
-        except ValueError as error:
-            rows.append([*cells, "–", "–", "–", f"not comparable: {error}"])
-            continue
-        rows.append([*cells, *difference_cells(difference, counts, baseline)])
+        rows.append([LABELS.get(name, name), f"`{name}`", f"`{base}`", *difference_cells(counts, baseline)])
     if not rows:
         return ""
     header = ["model", "variant", "no bottleneck", "PER less that of it", "95 % interval", "seeds", "reading"]
@@ -79,9 +73,12 @@ def differences(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:
 def without_bottleneck(name: str, groups: Mapping[str, Sequence[Result]]) -> str:
     """The runs without a bottleneck that differ least from those called `name`; nothing for themselves.
 
-    Of `bn-plain-K512` these are `none-plain-K512` if there are such, or else `none-plain`, or `none`.
+    Of `bn-plain-K512` these are `none-plain-K512` if there are such, or else `none-plain`, or `none`. A training in
+    ESPnet2 is only compared with another there.
     """
     variant, *changes = name.split("-")
+    if in_espnet(name):
+        return "" if variant == "none" else "-".join(["none", *changes])
     if variant == "none":
         # A variant of it is compared with it.
         return "none" if changes else ""
@@ -111,12 +108,7 @@ def peer_differences(groups: Mapping[str, Sequence[Result]], set_name: str) -> s
             f"{size:,}",
             *(f"{r.mean:.1f}" if r else "–" for r in rates),
         ]
-        try:
-            difference = per_difference(mine, theirs)
-        except ValueError as error:
-            rows.append([*cells, "–", "–", "–", f"not comparable: {error}"])
-            continue
-        rows.append([*cells, *difference_cells(difference, mine, theirs)])
+        rows.append([*cells, *difference_cells(mine, theirs)])
     if not rows:
         return ""
     header = ["layer", "variant", "K", f"bits/s of `{OURS}`", "bits/s of the layer"]
@@ -124,8 +116,43 @@ def peer_differences(groups: Mapping[str, Sequence[Result]], set_name: str) -> s
     return NOTE + markdown_table(header, rows, left=2)
 
 
-def difference_cells(difference: Difference, counts: Mapping, baseline: Mapping) -> list[str]:
-    """The cells of one comparison."""
+def espnet_differences(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:
+    """The PER of each training in ESPnet2 less that of our own recipe, with its interval; empty without both.
+
+    Of our runs of the same variant those come first whose CTC loss, as ESPnet's, weighs all tokens alike.
+    """
+    rows = []
+    for name, runs in groups.items():
+        if not in_espnet(name):
+            continue
+        ours = [
+            other
+            for other in groups.values()
+            if other[0].variant == runs[0].variant and not in_espnet(other[0].name) and speaker_counts(other, set_name)
+        ]
+        if not ours or not speaker_counts(runs, set_name):
+            continue
+        own = min(ours, key=lambda other: (other[0].config.get("ctc_average") != "token", len(other[0].name)))
+        cells = [f"`{name}`", f"`{own[0].name}`"]
+        cells += [", ".join(dict.fromkeys(f"{run.update:,}" for run in each)) for each in (runs, own)]
+        rows.append([*cells, *difference_cells(*(speaker_counts(each, set_name) for each in (runs, own)))])
+    if not rows:
+        return ""
+    header = ["in ESPnet2", "our recipe", "updates there", "updates here", "PER there less here", "95 % interval"]
+    return NOTE + markdown_table([*header, "seeds", "reading"], rows, left=2)
+
+
+def in_espnet(name: str) -> bool:
+    """Whether a run of this name was trained in ESPnet2 (`run_espnet2.sh`)."""
+    return "espnet2" in name.split("-")[1:]
+
+
+def difference_cells(counts: Mapping, baseline: Mapping) -> list[str]:
+    """A difference, its interval, the seeds and a reading, of two runs' `speaker_counts`."""
+    try:
+        difference = per_difference(counts, baseline)
+    except ValueError as error:
+        return ["–", "–", "–", f"not comparable: {error}"]
     reading = "no clear difference"
     if difference.low > 0:
         reading = "worse"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vqbn.scoring.comparison import agreement, differences, peer_differences
+from vqbn.scoring.comparison import agreement, differences, espnet_differences, peer_differences
 from vqbn.scoring.results import Result
 from vqbn.scoring.table import BEST, LABELS, PEER_LABELS, TABLE_I, by_name, markdown_table, shown, spread
 from vqbn.scoring.tuning import changed_keys, tuning_table
@@ -105,6 +105,8 @@ def section(
         parts += ["### Differences from no bottleneck\n", comparison]
     if comparison := peer_differences(groups, set_name):
         parts += ["### Differences from other libraries' quantisers\n", comparison]
+    if comparison := espnet_differences(groups, set_name):
+        parts += ["### In ESPnet2 beside our own recipe\n", comparison]
     if figures:
         parts.append("### Figures\n")
         parts += [
