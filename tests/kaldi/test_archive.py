@@ -116,11 +116,26 @@ def test_other_peoples_entries_are_read(foreign, tmp_path):
         np.testing.assert_allclose(archive[key], matrix[part], atol=1e-5)
 
 
-@pytest.mark.parametrize("method", [1, 2, 3, 5, 7])
-def test_compressed_matrices_are_read(tmp_path, method):
-    matrix = np.random.default_rng(1).uniform(0, 1, size=(30, 5)).astype(np.float32)
+@pytest.mark.parametrize(
+    ("method", "low", "high", "step"),
+    [
+        (1, -20, 20, 0.5),  # one byte, quantiles of each column
+        (2, -20, 20, 0.5),
+        (3, -20, 20, 1e-3),  # two bytes over the matrix's range
+        (4, -(2**15), 2**15 - 1, 1),  # two bytes, whole numbers
+        (5, -20, 20, 0.2),  # one byte over the matrix's range
+        (6, 0, 255, 1),  # one byte, whole numbers
+        (7, 0, 1, 1 / 255),
+    ],
+)
+def test_every_kind_of_compressed_matrix_is_read(tmp_path, method, low, high, step):
+    matrix = np.random.default_rng(1).uniform(low, high, size=(30, 5)).astype(np.float32)
     kaldiio.save_ark(str(tmp_path / "c.ark"), {"x": matrix}, scp=str(tmp_path / "c.scp"), compression_method=method)
-    np.testing.assert_allclose(read_scp(tmp_path / "c.scp")["x"], matrix, atol=0.02)
+    entry = (tmp_path / "c.scp").read_text()
+    (tmp_path / "c.scp").write_text(entry + f"part {entry.split()[1]}[3:7,1:2]\n")
+    archive = read_scp(tmp_path / "c.scp")
+    np.testing.assert_allclose(archive["x"], matrix, atol=step)
+    np.testing.assert_array_equal(archive["part"], archive["x"][3:8, 1:3])
 
 
 def test_a_command_that_fails_and_a_cut_gz_are_one_line(foreign, tmp_path):
