@@ -4,8 +4,8 @@ usage: python tests/benchmarks/speech_stages.py CORPUS [--utterances 200] [--rou
 
 CORPUS holds Kaldi data directories and alignments as speechocean762 has them (train/, kaldi/exp/tri3b_ali_train). Both
 sides of a row take turns in one process and do the same utterances; ratios are of processor time, which other programs
-on the machine disturb less than they do the time on the clock. Rows with two processes are of the clock. Prints medians
-over the rounds. With --align N also pocketsphinx on N utterances, in one process and in two.
+on the machine disturb less than they do the time on the clock. Rows with several processes are of the clock, and need
+free cores. Prints medians over the rounds. With --align N also pocketsphinx on N utterances, in one process and in two.
 """
 
 import argparse
@@ -33,8 +33,10 @@ from vqbn.kaldi.cmvn import read_cmvn
 from vqbn.kaldi.datadir import read_data_dir
 from vqbn.kaldi.deltas import add_deltas
 from vqbn.kaldi.feature_parts import make_part, plan_parts
+from vqbn.training.data import batch_loader
 
 BATCH, FRAMES = 32, 64
+PREFETCHED = 100
 
 
 def compare(
@@ -111,6 +113,27 @@ def read_chunks(dump: Path, batches: int, cache: bool) -> Callable[[], None]:
     return read
 
 
+def prefetch(dump: Path, batches: int, workers: int, wait: float) -> Callable[[], None]:
+    """Ours from disk, read by other processes if `workers` says so, for a consumer that is busy elsewhere a while."""
+    dataset = open_set(dump, "train", Tokens.read(dump / "tokens.txt"), cache=False)
+    stream = iter(batch_loader(ChunkBatches(dataset, BATCH, FRAMES), workers))
+    next(stream)  # the processes are up
+
+    def read() -> None:
+        for _ in range(batches):
+            next(stream)
+            time.sleep(wait)
+
+    return read
+
+
+def seconds_of(work: Callable[[], None]) -> float:
+    """How long it takes by the clock."""
+    start = time.monotonic()
+    work()
+    return time.monotonic() - start
+
+
 def run(command: str, *options: object) -> None:
     """One of our commands, in a process of its own, whose children start from it and not from this script."""
     subprocess.run([sys.executable, "-m", f"vqbn.bin.{command}", *map(str, options)], check=True, capture_output=True)
@@ -157,19 +180,9 @@ def main() -> None:
         )
 
         def stage_2(nj: int) -> Callable[[], None]:
-            places = itertools.count()
-            return lambda: run(
-                *(
-                    "make_features",
-                    "--data",
-                    folder / "train",
-                    "--nj",
-                    nj,
-                    "--out",
-                    folder / f"dump{nj}.{next(places)}",
-                ),
-                *("--max_unaligned", 1),
-            )
+            places = (folder / f"dump{nj}.{number}" for number in itertools.count())
+            fixed = ("--data", folder / "train", "--nj", nj, "--max_unaligned", 1)
+            return lambda: run("make_features", *fixed, "--out", next(places))
 
         compare(
             "stage 2, whole, --nj 2 beside --nj 1 (clock)",
@@ -177,7 +190,7 @@ def main() -> None:
             frames / 100,
             stage_2(2),
             stage_2(1),
-            1,
+            args.rounds,
             time.monotonic,
         )
         dump, batches = folder / "dump1.0", max(4, args.utterances // BATCH)
@@ -190,6 +203,18 @@ def main() -> None:
                 lambda: plain_chunks(dump, batches, 0),
                 args.rounds,
             )
+        alone = seconds_of(prefetch(dump, PREFETCHED, 0, 0)) / PREFETCHED
+        for wait, consumer in ((0, "one that does nothing"), (alone, f"one that waits {1000 * alone:.0f} ms a batch")):
+            for workers in (1, 2):
+                compare(
+                    f"training's reader, from disk, num_workers {workers} beside 0, for {consumer} (clock)",
+                    "utterances/s",
+                    PREFETCHED * BATCH,
+                    prefetch(dump, PREFETCHED, workers, wait),
+                    prefetch(dump, PREFETCHED, 0, wait),
+                    args.rounds,
+                    time.monotonic,
+                )
         if args.align:
             write_data_dir(folder / "few", chosen[: args.align])
             seconds = sum(soundfile.info(utterance.audio).duration for utterance in chosen[: args.align])
@@ -204,7 +229,7 @@ def main() -> None:
                 seconds,
                 lambda: aligned(2),
                 lambda: aligned(1),
-                1,
+                args.rounds,
                 time.monotonic,
             )
 
