@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 
+from vqbn.bin import decode
 from vqbn.bin.score import main
 from vqbn.scoring.results import find_result, read_result
 from vqbn.training.checkpoint import load_recognizer
@@ -55,6 +56,28 @@ def test_tables_say_where_the_errors_are(runs, speech_dump):
     ):
         rows = [line.split("\t") for line in (run / "decode_dev" / name).read_text().splitlines()[1:]]
         assert sum(int(row[column]) for row in rows for column in columns) == edits
+
+
+def test_a_beam_search_is_scored_beside_the_best_path(runs, speech_dump, tmp_path):
+    run = runs / "bn_reest_lr_seed1"
+    assert decode.main(["--expdir", str(run), "--dump", str(speech_dump), "--beam", "8"]) == 0
+    # Nothing recognised, so that the two can't be mixed up.
+    lines = (run / "decode_dev_beam8/hyp.trn").read_text().splitlines()
+    (run / "decode_dev_beam8/hyp.trn").write_text("".join(f"({line.partition('(')[2]}\n" for line in lines))
+    assert score(runs, speech_dump) == 0
+    best_path = json.loads((run / "scores.json").read_text())["dev"]
+    assert score(runs, speech_dump, "--beam", "8", "--results", str(tmp_path / "results")) == 0
+    scores = json.loads((run / "scores.json").read_text())
+    assert list(scores) == ["dev", "dev_beam8"]
+    assert scores["dev"] == best_path
+    assert scores["dev_beam8"].keys() == PHONE_SCORES
+    assert scores["dev_beam8"]["deletions"] == scores["dev_beam8"]["reference_length"]
+    for name, column in (("utterance_errors.tsv", "deletions"), ("phone_errors.tsv", "deleted")):
+        header, *rows = [line.split("\t") for line in (run / "decode_dev_beam8" / name).read_text().splitlines()]
+        assert sum(int(row[header.index(column)]) for row in rows) == scores["dev_beam8"]["deletions"]
+    kept = read_result(tmp_path / "results/bn_reest_lr_seed1.json")
+    assert list(kept.scores) == ["dev", "dev_beam8"]
+    assert list(kept.usage) == ["dev"]
 
 
 def test_perplexity_is_what_training_saw(runs, speech_dump):

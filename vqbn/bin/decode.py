@@ -80,7 +80,7 @@ def main(argv: list[str]) -> None:
     from vqbn.data.tokens import Tokens
     from vqbn.data.transcribed import transcripts_of
     from vqbn.kaldi.features import FRAME_SHIFT
-    from vqbn.scoring.decoding import decode, decode_text, output_folder, write_decoded
+    from vqbn.scoring.decoding import decode, decode_text, decoded_name, output_folder, write_decoded
     from vqbn.training.checkpoint import load_recognizer
 
     start = time.monotonic()
@@ -129,8 +129,7 @@ def main(argv: list[str]) -> None:
         decoded.about["num_codebooks"] = next(iter(decoded.codes.values())).shape[1]
     elif loaded.config["bottleneck"] == "vq":
         logger.warning("%s: from before the first clustering: nothing is quantised, no codes", loaded.path)
-    name = f"{args.set_name}_beam{args.beam}" if args.beam else args.set_name
-    out = Path(args.out) if args.out else output_folder(args.expdir, name)
+    out = Path(args.out) if args.out else output_folder(args.expdir, decoded_name(args.set_name, args.beam))
     write_decoded(out, decoded)
     logger.info(
         "%s: %d utterances of %s decoded with update %d on %s in %.0f s",

@@ -63,6 +63,14 @@ def parser() -> argparse.ArgumentParser:
         metavar="SET",
         help="a decoded set, a folder of --dump; may be given several times (default: dev)",
     )
+    options.add_argument(
+        "--beam",
+        type=int,
+        default=0,
+        metavar="N",
+        help="score what vqbn-decode --beam N wrote, beside the best path's: <set>_beam<N> in scores.json; its codes "
+        "are the same, and not counted again (default: 0, the best path)",
+    )
     options.add_argument("--results", metavar="DIR", help="the folder that keeps finished runs, such as results/<data>")
     options.add_argument("--data_label", default="", help="what the run was trained and scored on, in words")
     options.add_argument("--command", default="", help="the command line that trained the run, for the report")
@@ -87,11 +95,14 @@ def main(argv: list[str]) -> None:
         return
     if not args.expdir or not args.dump:
         options.error("--expdir and --dump are needed (or --ref and --hyp)")
-    from vqbn.scoring.decoding import output_folder
+    from vqbn.scoring.decoding import decoded_name, output_folder
     from vqbn.scoring.error_tables import write_error_tables
     from vqbn.scoring.runs import write_scores
 
-    evaluations = {name: score_set(args.expdir, args.dump, name) for name in args.sets or ["dev"]}
+    evaluations = {
+        decoded_name(name, args.beam): score_set(args.expdir, args.dump, name, args.beam)
+        for name in args.sets or ["dev"]
+    }
     write_scores(args.expdir, evaluations, args.command)
     for name, evaluation in evaluations.items():
         write_error_tables(output_folder(args.expdir, name), evaluation)
@@ -102,8 +113,8 @@ def main(argv: list[str]) -> None:
         logger.info("wrote %s", write_result(args.results, finished_run(args.expdir, label, args.command)))
 
 
-def score_set(expdir: str | Path, dump: str | Path, set_name: str) -> "Evaluation":
-    """Score one decoded set of a run against its alignments.
+def score_set(expdir: str | Path, dump: str | Path, set_name: str, beam: int = 0) -> "Evaluation":
+    """Score one decoded set of a run against its alignments; of a beam search the errors alone.
 
     Raises:
         InputError: the set is not decoded, its files are malformed, or they and the alignments are of different
@@ -111,12 +122,12 @@ def score_set(expdir: str | Path, dump: str | Path, set_name: str) -> "Evaluatio
     """
     from vqbn.data.speech import open_set
     from vqbn.data.tokens import Tokens
-    from vqbn.scoring.decoding import output_folder, read_decoded
+    from vqbn.scoring.decoding import decoded_name, output_folder, read_decoded
     from vqbn.scoring.evaluation import evaluate_codes, evaluate_phones
     from vqbn.scoring.per import SILENCE
     from vqbn.scoring.text import evaluate_words
 
-    folder, dump = output_folder(expdir, set_name), Path(dump)
+    folder, dump = output_folder(expdir, decoded_name(set_name, beam)), Path(dump)
     decoded = read_decoded(folder)
     tokens = Tokens.read(dump / "tokens.txt")
     dataset = open_set(dump, set_name, tokens)
@@ -133,7 +144,7 @@ def score_set(expdir: str | Path, dump: str | Path, set_name: str) -> "Evaluatio
         {utterance: dataset.speaker(utterance) for utterance in dataset.utterances},
         source=str(folder / "hyp.trn"),
     )
-    if decoded.codes:
+    if decoded.codes and not beam:
         scores, evaluation.usage = evaluate_codes(
             decoded.codes,
             {utterance: dataset.segments(utterance) for utterance in dataset.utterances},

@@ -167,6 +167,11 @@ def code_rows(flat: np.ndarray, num_codebooks: int, folder: Path, utterance: str
     return flat.reshape(-1, num_codebooks)
 
 
+def decoded_name(set_name: str, beam: int = 0) -> str:
+    """What a set's decoding is called: a beam search of several prefixes stands beside the best path (`beam` 0)."""
+    return f"{set_name}_beam{beam}" if beam else set_name
+
+
 def output_folder(expdir: str | Path, set_name: str) -> Path:
     """Where a run's decoding of a set lies."""
     return Path(expdir) / f"decode_{set_name}"
