@@ -240,6 +240,42 @@ def test_one_bad_utterance_is_named_counted_and_left_out(run, corpus, caplog, ca
     assert f"1 of 24 utterances are unusable, more than 1% ({limit})" in one_error(capsys)
 
 
+def test_sphere_files_that_are_cut_or_lie_are_named_counted_and_left_out(run, corpus, sphere_files, caplog):
+    train = corpus / "data/train"
+    samples = {name: read_audio(train / f"wav/{name}.wav").astype(np.int16) for name in ("t01", "t02", "t03", "t04")}
+    shortened = sphere_files.sphere(samples["t02"], "shorten")
+    for name, content in (
+        ("t01", sphere_files.sphere(samples["t01"], "shorten")),
+        ("t02", shortened[: len(shortened) // 2]),
+        ("t03", sphere_files.sphere(samples["t03"])[:3000]),
+        ("t04", sphere_files.sphere(samples["t04"], count=9000)),
+    ):
+        (train / f"wav/{name}.wv1").write_bytes(content)
+        replace_line(train / "wav.scp", int(name[1:]) + 1, f"{name} {train}/wav/{name}.wv1\n")
+    assert run("--max_bad", "0.2", sets=["train"]) == 0
+    entry = json.loads((corpus / "dump/report.json").read_text())["train"]
+    assert (entry["utterances"], list(entry["left_out"])) == (21, ["t02", "t03", "t04"])
+    assert "t04.wv1: cut short: 5040 samples, the header says 9000" in entry["left_out"]["t04"]
+    for name in ("t02", "t03", "t04"):
+        assert sum(f"left out: {name}: " in line for line in caplog.messages) == 1
+    np.testing.assert_array_equal(
+        read_scp(corpus / "dump/train/feats.scp")["t01"], log_mel(samples["t01"].astype(np.float32))
+    )
+
+
+def test_the_report_says_where_one_phone_fills_an_utterance(run, corpus, caplog):
+    caplog.set_level("INFO")
+    assert run() == 0
+    assert "half" not in (corpus / "dump/report.txt").read_text()
+    ctm = corpus / "data/train/phones.ctm"
+    kept = "".join(line for line in ctm.read_text().splitlines(True) if not line.startswith("t05"))
+    ctm.write_text(kept + "t05 1 0.00 0.10 SIL\nt05 1 0.10 0.16 AH\nt05 1 0.26 0.04 T\n")
+    assert run() == 0
+    said = "one phone covers half or more of 1 utterances (4.2%): the alignment is bad; the first: t05"
+    assert said in (corpus / "dump/report.txt").read_text()
+    assert said in caplog.text
+
+
 def test_phones_that_training_never_saw_are_left_out(run, corpus, caplog):
     replace_line(corpus / "data/dev/phones.ctm", 8, "d1 1 0.20 0.10 ZH\n")
     assert run("--max_bad", "0.2") == 0

@@ -1,12 +1,16 @@
+import gzip
 import shutil
+import weakref
 
+import kaldiio
 import numpy as np
 import pytest
 
+from vqbn.data.chunks import ChunkBatches
 from vqbn.data.speech import SpeechDataset
 from vqbn.data.tokens import Tokens
 from vqbn.errors import InputError
-from vqbn.kaldi.archive import read_scp, write_archive
+from vqbn.kaldi.archive import Archive, read_scp, write_archive
 from vqbn.kaldi.cmvn import read_cmvn
 
 
@@ -37,6 +41,59 @@ def test_a_chunk_equals_the_same_frames_of_the_whole_utterance(speech_dump, cach
     whole, n = data.features(utt).copy(), data.num_frames[utt]
     for start, frames in [(0, 10), (1, 5), (3, 20), (n - 10, 10), (n - 12, 10), (0, n), (7, 1)]:
         np.testing.assert_array_equal(data.chunk(utt, start, frames), whole[start : start + frames])
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_features_are_read_when_a_batch_needs_them_and_kept_only_if_asked(speech_dump, monkeypatch, cache):
+    arrays, read = [], Archive.__getitem__
+
+    def watched(archive, key):
+        array = read(archive, key)
+        if archive.path.name == "feats.scp":
+            arrays.append(weakref.ref(array))
+        return array
+
+    monkeypatch.setattr(Archive, "__getitem__", watched)
+    data = load(speech_dump, cache=cache)
+    batches = ChunkBatches(data, 8, 32)
+    updates = 3 * batches.epoch_items // 8
+    for update in range(1, updates + 1):
+        assert cache or len(arrays) == 8 * (update - 1)
+        batches.batch(update)
+        kept = sum(array() is not None for array in arrays)
+        assert kept == (len(arrays) if cache else 0)
+    assert len(arrays) == (len(data) if cache else 8 * updates)
+
+
+def test_other_peoples_archives_are_read(copy):
+    """Compressed, as text, gzipped, from a command, and a range of a longer matrix."""
+    plain = load(copy)
+    names = plain.utterances[:6]
+    static = {name: read_scp(copy / "train/feats.scp")[name] for name in names}
+    entries = dict(line.split() for line in (copy / "train/feats.scp").read_text().splitlines())
+
+    def save(name, array, **style):
+        kaldiio.save_ark(str(copy / f"{name}.ark"), {name: array}, scp=str(copy / f"{name}.scp"), **style)
+        return (copy / f"{name}.scp").read_text().split()[1]
+
+    bytes_, words, text, zipped, piped, part = names
+    entries[bytes_] = save(bytes_, static[bytes_], compression_method=2)
+    entries[words] = save(words, static[words], compression_method=3)
+    entries[text] = save(text, static[text], text=True)
+    for name in (zipped, piped):
+        kaldiio.save_mat(str(copy / f"{name}.mat"), static[name])
+    (copy / f"{zipped}.gz").write_bytes(gzip.compress((copy / f"{zipped}.mat").read_bytes()))
+    entries[zipped] = f"{copy}/{zipped}.gz"
+    entries[piped] = f"cat {copy}/{piped}.mat |"
+    longer = np.vstack([static[part][:7], static[part], static[part][:3]])
+    entries[part] = f"{save(part, longer)}[7:{6 + len(static[part])}]"
+    (copy / "train/feats.scp").write_text("".join(f"{name} {entry}\n" for name, entry in entries.items()))
+    foreign = load(copy)
+    for name in names:
+        # One byte a value is off by a part of the column's range, and deltas and CMVN with it.
+        atol = {bytes_: 0.1, words: 1e-3}.get(name, 1e-4)
+        np.testing.assert_allclose(foreign.features(name), plain.features(name), atol=atol)
+        np.testing.assert_allclose(foreign.chunk(name, 3, 20), plain.chunk(name, 3, 20), atol=atol)
 
 
 def test_reading_features_changes_nothing_that_is_kept(speech_dump):
