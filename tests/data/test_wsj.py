@@ -43,7 +43,7 @@ def error(capsys):
     return lines[0]
 
 
-@pytest.mark.parametrize("layout", ["discs", "boxes", "upper", "merged", "bare"])
+@pytest.mark.parametrize("layout", ["discs", "boxes", "upper", "merged", "merged-upper", "bare", "bare-upper"])
 def test_every_layout_gives_the_same_sets(prepare, discs, wsj_tree, tmp_path, layout):
     assert prepare(discs, layout=layout) == 0
     expected = {

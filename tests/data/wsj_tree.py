@@ -86,7 +86,8 @@ def write(content: Files, root: Path, layout: str) -> tuple[Path, Path]:
         content: from `files`.
         root: where to.
         layout: "discs" (`11-1.1/wsj0/...`; disc 13-16.1 in upper case, as some were), "boxes" (`d1/11_1_1/wsj0/...`),
-            "upper" (discs in upper case), "merged" (`wsj0/...`) or "bare" (the content of `wsj0` alone).
+            "upper" (discs in upper case), "merged" (`wsj0/...`), "bare" (the content of `wsj0` alone), or one of those
+            two with "-upper".
 
     Returns:
         What is given as --wsj0 and --wsj1.
@@ -95,10 +96,10 @@ def write(content: Files, root: Path, layout: str) -> tuple[Path, Path]:
     for (disc, path), data in content.items():
         box, number, side = disc.split("_")
         tree, _, rest = path.partition("/")
-        if layout == "merged":
-            target = tops[tree] / path
-        elif layout == "bare":
-            target = tops[tree] / rest
+        shape, _, case = layout.partition("-")
+        if shape in ("merged", "bare"):
+            inside = path if shape == "merged" else rest
+            target = tops[tree] / (inside.upper() if case else inside)
         elif layout == "boxes":
             target = tops[tree] / f"csr_d{number}" / disc / path
         else:
