@@ -72,6 +72,14 @@ def test_the_codebook_and_the_commitment_term_reach_only_their_own_side():
         assert bool(vq.codebook.grad.any()) == (codebook_weight > 0)
 
 
+def test_second_derivatives_are_refused_not_wrong():
+    bottleneck = VQBottleneck(4, 4, 8, projection=False)
+    x = torch.randn(5, 4, requires_grad=True)
+    (gradient,) = torch.autograd.grad(bottleneck(x).loss, x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.square().sum().backward()
+
+
 @pytest.mark.parametrize("update", ["gradient", "ema"])
 @pytest.mark.parametrize("num_codebooks", [1, 2])
 def test_decoding_indices_gives_the_output_bit_for_bit(update, num_codebooks):

@@ -7,6 +7,7 @@ import warnings
 import torch
 
 from vqbn.bottleneck.lookup import nearest_codes
+from vqbn.bottleneck.row_sums import add_rows
 
 SEEDINGS = ("k-means||", "k-means++", "random")
 _ROUNDS = 5
@@ -139,20 +140,13 @@ def _cluster_sums(
     if weights is None:
         counts = torch.bincount(indices, minlength=k).double()
     else:
-        counts = _add_rows(torch.zeros(k, 1, dtype=torch.float64, device=x.device), indices, weights[:, None])[:, 0]
+        counts = add_rows(torch.zeros(k, 1, dtype=torch.float64, device=x.device), indices, weights[:, None])[:, 0]
     sums = torch.zeros(k, x.shape[1], dtype=torch.float64, device=x.device)
     for start in range(0, len(x), _CHUNK):
         rows = slice(start, start + _CHUNK)
         values = x[rows].double()
-        _add_rows(sums, indices[rows], values if weights is None else values * weights[rows, None])
+        add_rows(sums, indices[rows], values if weights is None else values * weights[rows, None])
     return sums, counts
-
-
-def _add_rows(sums: torch.Tensor, indices: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    if sums.device.type == "cpu":
-        return sums.index_add_(0, indices, rows)
-    # index_add_ adds in any order on a GPU; this sorts first, so that the result is always the same.
-    return sums.index_put_((indices,), rows, accumulate=True)
 
 
 def _lloyd(x: torch.Tensor, centroids: torch.Tensor, weights: torch.Tensor | None, iterations: int) -> torch.Tensor:
@@ -197,8 +191,8 @@ def _relocate(
     empty = empty[: len(farthest)]
     moved = torch.ones_like(errors[farthest]) if weights is None else weights[farthest]
     vectors = x[farthest].double() * moved[:, None]
-    _add_rows(sums, indices[farthest], -vectors)
-    _add_rows(counts[:, None], indices[farthest], -moved[:, None])
+    add_rows(sums, indices[farthest], -vectors)
+    add_rows(counts[:, None], indices[farthest], -moved[:, None])
     sums[empty] = vectors
     counts[empty] = moved
 

@@ -16,6 +16,7 @@ from vqbn.bottleneck.ema import ema_update
 from vqbn.bottleneck.lookup import nearest_codes
 from vqbn.bottleneck.reestimation import Reestimation, reestimate_together
 from vqbn.bottleneck.reservoir import Reservoir
+from vqbn.bottleneck.row_sums import add_rows
 from vqbn.bottleneck.schedule import ReestimationSchedule
 
 logger = logging.getLogger(__name__)
@@ -177,11 +178,7 @@ class CodebookLearner:
             return [counts]
         sums = vectors.new_zeros(total, self.codeword_dim)
         rows = vectors.reshape(-1, self.codeword_dim)
-        # On a GPU index_add_ adds in any order; index_put_ sorts first, so that the result is always the same.
-        if sums.device.type == "cpu":
-            sums.index_add_(0, codes, rows)
-        else:
-            sums.index_put_((codes,), rows, accumulate=True)
+        add_rows(sums, codes, rows)
         return [counts, sums.view(self.num_codebooks, self.codebook_size, self.codeword_dim)]
 
     def _clustering_ahead(self) -> bool:

@@ -89,7 +89,7 @@ def _centred(codebooks: torch.Tensor, on_cpu: bool) -> tuple[torch.Tensor, torch
     else:
         centre = codebooks.mean(1, keepdim=True)
     directions = centre - codebooks
-    half_norms = directions.square().sum(2, keepdim=True) / 2
+    half_norms = directions.norm(dim=2, keepdim=True).square() / 2
     if masked:
         half_norms = torch.where(finite, half_norms, torch.inf)
     return centre, torch.cat([directions, half_norms], dim=2)

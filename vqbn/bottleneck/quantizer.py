@@ -20,6 +20,7 @@ from vqbn.bottleneck.normalization import MaskedBatchNorm
 from vqbn.bottleneck.output import BottleneckOutput
 from vqbn.bottleneck.padding import valid_positions
 from vqbn.bottleneck.reestimation import Reestimation
+from vqbn.bottleneck.row_sums import add_rows
 from vqbn.bottleneck.schedule import ReestimationSchedule
 from vqbn.bottleneck.state import pack, unpack
 
@@ -50,7 +51,8 @@ class VQBottleneck(nn.Module):
     `DistributedDataParallel` no parameter is ever unused, and `broadcast_buffers=False` saves messages: the buffers
     are equal without them.
 
-    **Not for** activation checkpointing: its second forward would count vectors twice.
+    **Not for** activation checkpointing: its second forward would count vectors twice. Nor for second derivatives
+    through it, which are refused.
 
     Args:
         input_dim: dimension of the vectors that come in.
@@ -322,34 +324,33 @@ class VQBottleneck(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The output (N, num_codebooks, codeword_dim) and the loss."""
         has_code = (indices >= 0).unsqueeze(2)
-        everywhere = _seen_to_be_true(has_code)
-        codewords = self._codewords(indices.clamp(min=0))
-        quantized = codewords if _exporting() else _StraightThrough.apply(latents, codewords)
-        if not everywhere:
-            quantized = torch.where(has_code, quantized, latents)
+        codes, codebook = self._rows(indices.clamp(min=0)), self.codebook.view(-1, self.codeword_dim)
+        codebook_weight = self.codebook_weight if self.update == "gradient" else 0.0
+        # A choice that is seen to be the same everywhere costs more than the arithmetic that it chooses from.
+        chosen = None if _seen_to_be_true(has_code) else has_code
+        if _exporting():
+            quantized, _, distances = _quantize(latents, codebook, codes, chosen)
+            distances = (self.commitment + codebook_weight) * distances
+        else:
+            quantized, distances = _Quantization.apply(
+                latents, codebook, codes, chosen, self.commitment, codebook_weight
+            )
+        if chosen is not None:
+            quantized = torch.where(chosen, quantized, latents)
             if valid is not None:
                 quantized = torch.where(valid.view(-1, 1, 1), quantized, 0.0)
-
-        if latents.dtype in (torch.float16, torch.bfloat16):
-            latents, codewords = latents.float(), codewords.float()
-        values = has_code.sum().clamp(min=1) * self.codeword_dim
-
-        def squared_distance(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-            difference = one - other.detach()
-            # Zeroed before they are squared: a gradient of zero times infinity would not be zero.
-            return (difference if everywhere else torch.where(has_code, difference, 0.0)).square().sum()
-
-        loss = self.commitment * squared_distance(latents, codewords) / values
-        if self.update == "gradient":
-            loss = loss + self.codebook_weight * squared_distance(codewords, latents) / values
+        loss = distances / (has_code.sum().clamp(min=1) * self.codeword_dim)
         if self.switch is not None:
             loss = loss + 0.0 * self.switch
         return quantized, loss
 
     def _codewords(self, indices: torch.Tensor) -> torch.Tensor:
         """Codewords (N, num_codebooks, codeword_dim) of indices (N, num_codebooks), none of them negative."""
-        first = torch.arange(self.num_codebooks, device=indices.device) * self.codebook_size
-        return F.embedding(indices + first, self.codebook.view(-1, self.codeword_dim))
+        return F.embedding(self._rows(indices), self.codebook.view(-1, self.codeword_dim))
+
+    def _rows(self, indices: torch.Tensor) -> torch.Tensor:
+        """Which rows of all codebooks, one below the other, indices (N, num_codebooks) stand for."""
+        return indices + torch.arange(self.num_codebooks, device=indices.device) * self.codebook_size
 
     def decode_indices(self, indices: torch.Tensor) -> torch.Tensor:
         """Give codewords back: exactly what `quantized` was in evaluation.
@@ -540,16 +541,69 @@ class VQBottleneck(nn.Module):
         self.learner.load(*unpack(state), self.codebook)
 
 
-class _StraightThrough(torch.autograd.Function):
-    """The codewords, with the gradient given to the vectors that they stand for (section II)."""
+class _Quantization(torch.autograd.Function):
+    """Codewords in the place of vectors, with the straight-through estimator and the terms of equation 2.
+
+    Both terms are the same squared distances, and differ only in where their gradient goes: written out, one
+    difference serves them all. On a CPU every further array of N vectors costs as much as the arithmetic on it.
+    """
 
     @staticmethod
-    def forward(ctx, latents: torch.Tensor, codewords: torch.Tensor) -> torch.Tensor:
-        return codewords.clone()
+    def forward(
+        ctx,
+        latents: torch.Tensor,
+        codebook: torch.Tensor,
+        codes: torch.Tensor,
+        has_code: torch.Tensor | None,
+        commitment: float,
+        codebook_weight: float,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Quantise.
+
+        Args:
+            latents: (N, C, D).
+            codebook: codewords of all codebooks, (C * K, D).
+            codes: int64 (N, C), rows of `codebook`.
+            has_code: bool (N, C, 1), or None if all have one; the others enter no distance.
+            commitment: weight of the distances in the gradient of `latents`.
+            codebook_weight: and in that of `codebook`.
+
+        Returns:
+            The codewords, (N, C, D), and the weighted sum of the squared distances, a scalar, at least float32.
+        """
+        codewords, difference, distances = _quantize(latents, codebook, codes, has_code)
+        ctx.save_for_backward(difference, codes)
+        ctx.commitment, ctx.codebook_weight = commitment, codebook_weight
+        ctx.dtypes, ctx.size = (latents.dtype, codebook.dtype), len(codebook)
+        return codewords, (commitment + codebook_weight) * distances
 
     @staticmethod
-    def backward(ctx, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return gradient, None
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Gradients of `latents` and `codebook`."""
+        difference, codes = ctx.saved_tensors
+        for_latents = for_codebook = None
+        if ctx.needs_input_grad[0]:
+            for_latents = (difference * (2 * ctx.commitment * weight)).add_(gradient).to(ctx.dtypes[0])
+        if ctx.needs_input_grad[1]:
+            rows = difference.flatten(0, 1)
+            sums = add_rows(rows.new_zeros(ctx.size, rows.shape[1]), codes.flatten(), rows)
+            for_codebook = (sums * (-2 * ctx.codebook_weight * weight)).to(ctx.dtypes[1])
+        return for_latents, for_codebook, None, None, None, None
+
+
+def _quantize(
+    latents: torch.Tensor, codebook: torch.Tensor, codes: torch.Tensor, has_code: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The codewords, what the latents are more than they, and its sum of squares; arguments as `_Quantization`'s."""
+    codewords = F.embedding(codes, codebook)
+    wide = torch.promote_types(latents.dtype, torch.float32)
+    difference = latents.to(wide) - codewords.to(wide)
+    if has_code is not None:
+        # Before it is squared or multiplied: zero times infinity is not zero.
+        difference = torch.where(has_code, difference, 0.0)
+    # By way of each row's norm, which reads the rows once and writes none.
+    return codewords, difference, difference.norm(dim=2).square().sum()
 
 
 def _exporting() -> bool:
