@@ -578,9 +578,12 @@ class _Quantization(torch.autograd.Function):
         return codewords, (commitment + codebook_weight) * distances
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx, gradient: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         """Gradients of `latents` and `codebook`."""
+        # Gradients are recorded here only with create_graph=True. torch's once_differentiable would leave the term out
+        # without a word where the gradient that comes in is a constant.
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            raise RuntimeError("VQBottleneck has no second derivatives: don't use create_graph=True through it")
         difference, codes = ctx.saved_tensors
         for_latents = for_codebook = None
         if ctx.needs_input_grad[0]:
