@@ -34,6 +34,35 @@ def test_the_default_is_the_authors_size():
     assert sum(p.numel() for p in PixelCNN().parameters()) == 807428 - 4 * 64 - 3 * 64 * 128
 
 
+def test_an_untrained_model_can_begin_with_the_shares_of_the_grey_levels():
+    model = small()
+    model.start_from(torch.tensor([9, 0, 0, 89]))
+    logits = model(torch.randint(4, (2, 8, 16)), torch.randn(2, 2, 6).double())
+    shares = torch.tensor([10, 1, 1, 90]).double() / 102
+    torch.testing.assert_close(logits.softmax(-1), shares.expand(2, 8, 16, 4))
+
+
+def test_latents_keep_a_gradient_while_the_model_learns_how_much_is_paper():
+    """Without the levels' shares to begin with, latents grow until every gate saturates."""
+    torch.manual_seed(0)
+    pixels = torch.full((2, 32, 16), 3)
+    pixels[0, 8:16] = pixels[1, 20:28] = 0
+    model, latents = PixelCNN(16, 4, 6, channels=8, layers=2), torch.nn.Linear(3, 6)
+    model.start_from(pixels.flatten().bincount(minlength=4))
+    known = torch.nn.functional.one_hot(pixels[:, ::4, 0] // 2, 3).float()
+    optimizer = torch.optim.Adam([*model.parameters(), *latents.parameters()], 1e-2)
+    losses = []
+    for _ in range(60):
+        logits = model(pixels, latents(known))
+        losses.append(torch.nn.functional.cross_entropy(logits.permute(0, 3, 1, 2), pixels))
+        optimizer.zero_grad()
+        losses[-1].backward()
+        optimizer.step()
+    shuffled = model(pixels, latents(known.flip(0)))
+    assert losses[-1] < 0.2 * losses[0]
+    assert torch.nn.functional.cross_entropy(shuffled.permute(0, 3, 1, 2), pixels) > 2 * losses[-1]
+
+
 def influence(model: PixelCNN, pixels: torch.Tensor, condition: torch.Tensor, t: int, r: int):
     """How much the logits at (t, r) change with each pixel (columns, height) and each latent (latents,)."""
     shades = model.ink(pixels).requires_grad_()

@@ -132,6 +132,10 @@ class LineDataset:
         last = self._starts[line + 1] if columns is None else first + columns
         return self._pixels[first:last]
 
+    def level_counts(self) -> np.ndarray:
+        """int64 (levels,): how many pixels of the set have each grey level."""
+        return sum(np.bincount(self.pixels(line).ravel(), minlength=self.levels) for line in range(len(self)))
+
     def labels(self, line: int) -> np.ndarray:
         """int16 (columns,): the character id of each column, −1 where nobody knows."""
         if self._labels is None:

@@ -93,6 +93,22 @@ class PixelCNN(nn.Module):
         self.mix = nn.Conv2d(channels, channels, 1)
         self.head = nn.Conv2d(channels, levels, 1)
 
+    @torch.no_grad()
+    def start_from(self, counts: Tensor) -> None:
+        """Let untrained weights give every pixel the distribution of grey levels of the training set.
+
+        Most pixels are paper. A model that has to learn so much first does it over everything that is not zero on
+        average, the latents among them: within a few updates they saturate all gates, whose gradients are then zero for
+        good, and the decoder never looks at a code.
+
+        Args:
+            counts: (levels,) how often each level occurs.
+        """
+        nn.init.zeros_(self.head.weight)
+        # A level that is nowhere may still come.
+        shares = (counts + 1) / (counts + 1).sum()
+        self.head.bias.copy_(shares.log())
+
     def ink(self, pixels: Tensor) -> Tensor:
         """Grey levels as numbers: 1 for ink, 0 for paper, which is also what surrounds a line."""
         return 1 - pixels.to(self.bias.dtype) / (self.levels - 1)

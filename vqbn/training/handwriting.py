@@ -129,8 +129,10 @@ def prepare(config: Mapping[str, object]) -> Prepared:
         return point
 
     columns = train_set.columns.sum()
+    module = HandwritingTraining(config, train_set.height, train_set.levels)
+    module.model.decoder.start_from(torch.from_numpy(train_set.level_counts()))
     return Prepared(
-        HandwritingTraining(config, train_set.height, train_set.levels),
+        module,
         LineData(train_set, config),
         score,
         f"{len(train_set)} lines, {columns / 1000:.0f} thousand columns",
