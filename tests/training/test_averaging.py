@@ -52,3 +52,13 @@ def test_counters_are_copied_rather_than_averaged():
         trainer.fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total.completed = step
         averaging.on_train_batch_end(trainer, module, None, None, step - 1)
     assert averaging.model.encoder[1].num_batches_tracked == 30
+
+
+def test_averages_are_where_the_trainer_trains():
+    class Trainer:
+        class strategy:
+            root_device = torch.device("meta")
+
+    averaging = PolyakAveraging(0.9)
+    averaging.setup(Trainer, Module("gradient"), "fit")
+    assert {p.device.type for p in averaging.model.parameters()} == {"meta"}

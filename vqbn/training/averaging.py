@@ -27,6 +27,12 @@ class PolyakAveraging(WeightAveraging):
     def __init__(self, decay: float):
         super().__init__(multi_avg_fn=average_into(decay))
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit":
+            # Lightning makes the copy before it moves the module to the accelerator, and leaves it behind.
+            self._average_model.to(trainer.strategy.root_device)
+
     @property
     def model(self) -> nn.Module:
         """The averaged model."""
