@@ -46,7 +46,9 @@ def parser() -> argparse.ArgumentParser:
         "a search from its tuning/, a study of scales from its scale/study.json, and figures in its figures/",
     )
     options.add_argument(
-        "--set", dest="set_name", help="the set that the tables are about (default: the first that was scored)"
+        "--set",
+        dest="set_name",
+        help="the set that the tables are about (default: the first that was scored, in each folder)",
     )
     return options
 
@@ -58,25 +60,24 @@ def main(argv: list[str]) -> None:
     # Imported here: --help need not wait for matplotlib.
     from vqbn.bin.score import finished_run
     from vqbn.scoring.figures import draw_figures
-    from vqbn.scoring.report import write_up
+    from vqbn.scoring.report import reported_set, write_up
     from vqbn.scoring.scale_figure import read_study
 
     folders = read_runs(args.expdir, args.data_label, finished_run) if args.expdir else read_folders(args.results)
-    set_name = args.set_name or next(iter(next(iter(folders.values()))[0].scores))
     sections, figures, tuning, scales = {}, {}, {}, {}
     for folder, results in folders.items():
         heading = "; ".join(dict.fromkeys(result.data for result in results))
         # Two folders may describe their data in the same words.
         heading = f"{heading} ({folder.name})" if heading in sections else heading
         sections[heading] = results
-        figures[heading] = draw_figures(results, folder / "figures", heading, set_name)
+        figures[heading] = draw_figures(results, folder / "figures", heading, args.set_name or reported_set(results))
         if tried := args.results and (folder / "tuning").is_dir() and read_results(folder / "tuning"):
             tuning[heading] = tried
         study = folder / "scale" / "study.json"
         if args.results and (points := read_study(study)):
             scales[heading] = points, study.with_suffix(".png")
     out = Path(args.out).absolute()
-    write_text(out, write_up(sections, figures, out.parent, set_name, args.title, tuning, scales))
+    write_text(out, write_up(sections, figures, out.parent, args.set_name, args.title, tuning, scales))
     count = sum(map(len, sections.values()))
     drawn = ", ".join(str(path) for files in figures.values() for path in files.values())
     logger.info("wrote %s: %d runs%s", args.out, count, f"; {drawn}" if drawn else "")

@@ -51,7 +51,7 @@ def write_up(
     sections: Mapping[str, Sequence[Result]],
     figures: Mapping[str, Mapping[str, Path]],
     folder: Path,
-    set_name: str = "dev",
+    set_name: str | None = None,
     title: str = "Results",
     tuning: Mapping[str, Sequence[Result]] | None = None,
     scales: Mapping[str, tuple[Sequence[dict], Path]] | None = None,
@@ -62,7 +62,7 @@ def write_up(
         sections: what the section's results have in common (their data), and its results; one section or more.
         figures: for each section, name → file, as `draw_figures` gives them.
         folder: the folder that the report will lie in, which links to figures start from.
-        set_name: the set that the tables are about.
+        set_name: the set that the tables are about; None: in each section the first one of its results.
         title: the first line.
         tuning: for some sections, the runs of its search over settings, each named `<variant>-<setting>`.
         scales: for some sections, the points of `vqbn-scale-study` and its picture.
@@ -72,12 +72,17 @@ def write_up(
     """
     parts = [f"# {title}\n", INTRODUCTION]
     for heading, results in sections.items():
-        parts += section(heading, results, figures.get(heading, {}), folder, set_name)
+        parts += section(heading, results, figures.get(heading, {}), folder, set_name or reported_set(results))
         if tuning and heading in tuning:
             parts.append(search(tuning[heading]))
         if scales and heading in scales:
             parts.append(scale_table(*scales[heading], folder))
     return "\n".join(parts)
+
+
+def reported_set(results: Sequence[Result]) -> str:
+    """The set that results are about, the first one that was scored."""
+    return next(iter(results[0].scores))
 
 
 def section(
