@@ -221,8 +221,10 @@ def test_each_corpus_has_its_section():
 def test_each_section_is_about_the_set_that_its_own_runs_report():
     other = run("bn", 1, 60.0, scores={"dev_report": {"per": 61.0}, "dev": {"per": 60.0}})
     text = write_up({"One": [run("bn", 1, 50.0)], "Two": [other]}, {}, "")
-    assert rows(text, "## One")[1][4] == "50.0" and "Set: `dev`." in text
-    assert rows(text, "## Two")[1][4] == "61.0" and "Set: `dev_report`." in text
+    assert rows(text, "## One")[1][4] == "50.0"
+    assert "Set: `dev`." in text
+    assert rows(text, "## Two")[1][4] == "61.0"
+    assert "Set: `dev_report`." in text
 
 
 def test_other_scored_sets_have_their_own_table_and_codes_are_counted_over_all_sets():
