@@ -1,6 +1,8 @@
 """The nearest codeword of every vector, without a matrix of all distances."""
 
 import contextlib
+import functools
+import importlib.util
 
 import torch
 
@@ -111,6 +113,12 @@ def _nearest_tiled(x: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor:
     indices = torch.empty(num_codebooks, count, dtype=torch.int64, device=x.device)
     if count == 0:
         return indices.t()
+    if x.device.type == "cuda" and _has_triton():
+        # Imported here: nobody without a GPU waits for Triton.
+        from vqbn.bottleneck.fused_lookup import fused_nearest_codes
+
+        centres, weights = _centred(codebooks, on_cpu)
+        return fused_nearest_codes(x, centres, weights[..., :dim], weights[..., dim])
     with torch.autocast(x.device.type, enabled=False), _exact_products(x.device.type):
         centres, weights = _centred(codebooks, on_cpu)
         tile = torch.empty(rows, dim + 1, dtype=torch.float32, device=x.device)
@@ -129,6 +137,11 @@ def _nearest_tiled(x: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor:
                 else:
                     indices[c, start:stop] = found.argmin(1)
     return indices.t().contiguous()
+
+
+@functools.cache
+def _has_triton() -> bool:
+    return importlib.util.find_spec("triton") is not None
 
 
 @torch.library.register_fake("vqbn::nearest_codes")
