@@ -35,7 +35,7 @@ stages: 0 line lists, 1 alignments, 2 packed lines, 3 training, 4 reconstruction
                     with --data mini exp/mini and the folders data and dump in it
 --results_name NAME the folder under results/ that keeps finished runs; by default the corpus'"'"'s name
 --data_label TEXT   what the report calls the data; by default the corpus'"'"'s name
---pictures N        lines of each set that are drawn from their codes: 3
+--pictures N        lines of the test set that are drawn from their codes: 3
 --nj N              processes, and runs trained at a time: 2        --ngpu N  GPUs for a training: 0
 --max_bad X         the share of lines, transcripts or alignments that may be unusable: 0.05
 --mini_lines N      how many lines the mini corpus has: 240'
@@ -121,15 +121,10 @@ decode_run() {
 
 score_run() {
   kept_run "$1" "$2" && return
-  local run image
+  local run
   run=$expdir/$(run_name "$1" "$2")
   local/score.sh --expdir "$run" --dumpdir "$dumpdir" --sets "$eval_sets" --results "$results" \
     --data_label "$data_label" --command "$(cat "$run/command.txt")"
-  # The report shows what its folder has pictures of.
-  mkdir -p "${results:-$expdir}/figures"
-  for image in "$run"/images/*.png; do
-    [ ! -f "$image" ] || cp "$image" "${results:-$expdir}/figures/$(run_name "$1" "$2")_$(basename "$image")"
-  done
 }
 
 if begin_stage 3 "training: $variants, seeds $seeds, in $expdir/"; then

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,14 @@ from vqbn.data.alphabet import Alphabet
 from vqbn.data.line_corpus import Line
 from vqbn.data.packed_lines import LineDataset, write_packed
 from vqbn.errors import InputError
+from vqbn.models.pixelcnn_sampling import draw
 from vqbn.scoring.line_decoding import DecodedLines, read_decoded_lines, write_decoded_lines
+from vqbn.scoring.line_pictures import SAMPLES, reconstruct
 from vqbn.scoring.lines import character_accuracy, codebook_scores, score_lines
+from vqbn.scoring.scale_figure import write_study
 from vqbn.training.config import parse_arguments
 from vqbn.training.handwriting import build_line_autoencoder
+from vqbn.training.handwriting_checkpoint import load_line_autoencoder
 from vqbn.training.keys import HANDWRITING
 
 TINY = "--conv_channels 2 --lstm_size 4 --mixer_size 6 --pixelcnn_channels 4 --pixelcnn_layers 2 --vq_codebook_size 8"
@@ -133,7 +138,48 @@ def test_the_report_has_the_run_beside_the_papers_rows(run):
     assert "| 0.216 | 260 | 0.309 | 0.278 |" in row
     assert text.count("not run") == 10
     assert "drawn strokes" in text
-    assert (run.parent / "results/strokes/figures/bpd.png").exists()
+    assert "Scale of codewords" not in text
+    figures = run.parent / "results/strokes/figures"
+    assert (figures / "bpd.png").exists()
+    for name in ("bn_seed3_dev_1.png", "bn_seed3_test_1.png"):
+        assert f"(results/strokes/figures/{name})" in text
+        assert (figures / name).read_bytes() == (run / f"images/{name.removeprefix('bn_seed3_')}").read_bytes()
+
+
+def test_the_report_of_runs_without_results_files_has_their_pictures_too(run):
+    out = run.parent / "of_runs.md"
+    assert report(["--expdir", str(run.parent), "--out", str(out)]) == 0
+    assert "(figures/bn_seed3_test_1.png)" in out.read_text()
+    assert (run.parent / "figures/bn_seed3_test_1.png").exists()
+
+
+def test_a_study_of_scales_beside_the_results_is_in_the_report(run, tmp_path):
+    results = tmp_path / "results/strokes"
+    shutil.copytree(run.parent / "results/strokes", results)
+    point = {"scale": 10.0, "seed": 1, "probe_error": 88.25, "task_score": 0.34567, "used_codes": 3, "codebook_size": 8}
+    point |= {"perplexity": 2.5, "codeword_norm_after": 1.0, "encoder_norm_after": 4.0, "updates": 400}
+    write_study(results / "scale/study.json", [point], "drawn strokes")
+    assert report(["--results", str(tmp_path / "results"), "--out", str(tmp_path / "RESULTS.md")]) == 0
+    text = (tmp_path / "RESULTS.md").read_text().split("### Scale of codewords")[1]
+    assert "a probe reads characters from code indices" in text
+    assert "| 10 | 1 | 88.2 | 0.346 | 3 of 8 | 2.5 | 0.25 |" in text
+    assert "(results/strokes/scale/study.png)" in text
+
+
+def test_pictures_are_of_what_the_decoder_draws_given_the_line_s_codes(run, dump):
+    model = load_line_autoencoder(run, "best").model
+    pixels = LineDataset(dump, "dev").pixels(0)
+    parts = reconstruct(model, pixels, seed=5)
+    np.testing.assert_array_equal(parts["original"], pixels)
+    codes = model(torch.from_numpy(np.array(pixels))[None]).indices
+    np.testing.assert_array_equal(parts["codes"], codes[0])
+    condition = model.condition(codes)
+    generator = torch.Generator().manual_seed(5)
+    samples = draw(model.decoder, condition.expand(SAMPLES, -1, -1), len(pixels), generator=generator).pixels.numpy()
+    np.testing.assert_array_equal(parts["sampled"], samples[0])
+    np.testing.assert_allclose(parts["mean"], samples.mean(0), rtol=1e-6)
+    likely = torch.from_numpy(parts["most likely"])[None]
+    np.testing.assert_array_equal(model.decoder(likely, condition).argmax(-1), likely)
 
 
 def test_a_linear_bottleneck_is_trained_decoded_and_scored_without_codes(dump, tmp_path):

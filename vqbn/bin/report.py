@@ -61,9 +61,10 @@ def main(argv: list[str]) -> None:
     from vqbn.bin.score import finished_run
     from vqbn.scoring.figures import draw_figures
     from vqbn.scoring.report import reported_set, write_up
-    from vqbn.scoring.scale_figure import read_study
+    from vqbn.scoring.scale_figure import studies
 
     folders = read_runs(args.expdir, args.data_label, finished_run) if args.expdir else read_folders(args.results)
+    studied = studies(folders if args.results else ())
     sections, figures, tuning, scales = {}, {}, {}, {}
     for folder, results in folders.items():
         heading = "; ".join(dict.fromkeys(result.data for result in results))
@@ -73,9 +74,8 @@ def main(argv: list[str]) -> None:
         figures[heading] = draw_figures(results, folder / "figures", heading, args.set_name or reported_set(results))
         if tried := args.results and (folder / "tuning").is_dir() and read_results(folder / "tuning"):
             tuning[heading] = tried
-        study = folder / "scale" / "study.json"
-        if args.results and (points := read_study(study)):
-            scales[heading] = points, study.with_suffix(".png")
+        if folder in studied:
+            scales[heading] = studied[folder]
     out = Path(args.out).absolute()
     write_text(out, write_up(sections, figures, out.parent, args.set_name, args.title, tuning, scales))
     count = sum(map(len, sections.values()))
@@ -129,6 +129,17 @@ def read_runs(expdir: str, data_label: str, finished_run: Callable[[Path, str], 
     if not results:
         raise InputError(f"{folder}: no scored runs (<name>_seed<N>/scores.json); score one first (stage 5)")
     return {folder: results}
+
+
+def with_pictures(finished_run: Callable[[Path, str], Result]) -> Callable[[Path, str], Result]:
+    """For `read_runs`: a run's pictures go where its report's figures are."""
+    from vqbn.scoring.run_pictures import keep_pictures
+
+    def collect(run: Path, data: str) -> Result:
+        keep_pictures(run, run.parent / "figures")
+        return finished_run(run, data)
+
+    return collect
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from vqbn.bin.command import command
-from vqbn.bin.report import read_folders, read_runs, report_parser
+from vqbn.bin.report import read_folders, read_runs, report_parser, with_pictures
 from vqbn.files import write_text
 
 logger = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
         "vqbn-report-handwriting",
         "Write the six rows of the paper's Table II as far as they have been run, beside the paper's numbers, with "
         "curves, pictures, commands and commits.",
-        "figures in its figures/",
+        "a study of scales from its scale/study.json, and figures in its figures/",
     )
 
 
@@ -29,10 +29,14 @@ def main(argv: list[str]) -> None:
     # Imported here: --help need not wait for matplotlib.
     from vqbn.bin.score_handwriting import finished_run
     from vqbn.scoring.line_report import write_up
+    from vqbn.scoring.scale_figure import studies
 
-    sections = read_runs(args.expdir, args.data_label, finished_run) if args.expdir else read_folders(args.results)
+    if args.expdir:
+        sections = read_runs(args.expdir, args.data_label, with_pictures(finished_run))
+    else:
+        sections = read_folders(args.results)
     out = Path(args.out).absolute()
-    write_text(out, write_up(sections, out.parent, args.title))
+    write_text(out, write_up(sections, out.parent, args.title, studies(sections if args.results else ())))
     logger.info("wrote %s: %d runs", args.out, sum(map(len, sections.values())))
 
 

@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 
 from vqbn.bin.command import command
-from vqbn.bin.report import read_folders, read_runs, report_parser
+from vqbn.bin.report import read_folders, read_runs, report_parser, with_pictures
 from vqbn.files import write_text
-from vqbn.scoring.results import Result
 
 logger = logging.getLogger(__name__)
 
@@ -32,24 +31,16 @@ def main(argv: list[str]) -> None:
     """Read the runs, draw the figures, write the report."""
     args = parser().parse_args(argv)
     # Imported here: --help need not wait for matplotlib.
+    from vqbn.bin.score_images import finished_image_run
     from vqbn.scoring.image_report import write_up
 
     if args.expdir:
-        sections = read_runs(args.expdir, args.data_label, finished_run_with_pictures)
+        sections = read_runs(args.expdir, args.data_label, with_pictures(finished_image_run))
     else:
         sections = read_folders(args.results)
     out = Path(args.out).absolute()
     write_text(out, write_up(sections, out.parent, args.set_name, args.title))
     logger.info("wrote %s: %d runs", args.out, sum(map(len, sections.values())))
-
-
-def finished_run_with_pictures(run: Path, data: str) -> Result:
-    """A scored run's folder as a result; its pictures go where its report's figures are."""
-    from vqbn.bin.score_images import finished_image_run
-    from vqbn.scoring.run_pictures import keep_pictures
-
-    keep_pictures(run, run.parent / "figures")
-    return finished_image_run(run, data)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
         "vqbn-score-handwriting",
         description="Score what vqbn-decode-handwriting wrote: scores.json in --expdir, and a table. With transcripts, "
         "a probe that sees nothing but code indices learns to read on --probe_set, which needs its codes. With "
-        "--results the run is also kept as a results file.",
+        "--results the run is also kept as a results file, with its pictures.",
         allow_abbrev=False,
     )
     options.add_argument("--expdir", required=True, help="the run's folder, such as exp/bn_reest_lr_seed1")
@@ -66,6 +66,7 @@ def main(argv: list[str]) -> None:
     from vqbn.scoring.line_decoding import read_decoded_lines
     from vqbn.scoring.line_evaluation import evaluate_lines, learn_probe, probe_cer, transcribed
     from vqbn.scoring.results import write_result
+    from vqbn.scoring.run_pictures import keep_first_pictures
     from vqbn.scoring.runs import write_scores
 
     probe = None
@@ -88,7 +89,9 @@ def main(argv: list[str]) -> None:
     logger.info("wrote %s", Path(args.expdir) / "scores.json")
     if args.results:
         label = args.data_label or Path(args.results).absolute().name
-        logger.info("wrote %s", write_result(args.results, finished_run(args.expdir, label, args.command)))
+        result = finished_run(args.expdir, label, args.command)
+        logger.info("wrote %s", write_result(args.results, result))
+        keep_first_pictures(args.expdir, Path(args.results) / "figures", result.name, result.seed)
 
 
 def finished_run(expdir: str | Path, data: str, command: str = "") -> "Result":

@@ -40,7 +40,7 @@ def main(argv: list[str]) -> None:
     """Score, print, and keep."""
     args = parser().parse_args(argv)
     from vqbn.scoring.image_decoding import evaluate_decoded, read_decoded_images
-    from vqbn.scoring.run_pictures import keep_pictures, kept_pictures
+    from vqbn.scoring.run_pictures import keep_first_pictures
     from vqbn.scoring.runs import write_scores
 
     sets = args.sets or ["test"]
@@ -52,10 +52,7 @@ def main(argv: list[str]) -> None:
         label = args.data_label or Path(args.results).absolute().name
         result = finished_image_run(args.expdir, label, args.command)
         logger.info("wrote %s", write_result(args.results, result))
-        figures = Path(args.results) / "figures"
-        # One seed's pictures are enough.
-        if not any(kept_pictures(figures, result.name, seed) for seed in range(result.seed)):
-            keep_pictures(args.expdir, figures)
+        keep_first_pictures(args.expdir, Path(args.results) / "figures", result.name, result.seed)
 
 
 def finished_image_run(expdir: str | Path, data: str, command: str = "") -> Result:

@@ -11,6 +11,9 @@ from vqbn.files import replacing
 from vqbn.models.line_autoencoder import LineAutoencoder
 from vqbn.models.pixelcnn_sampling import draw
 
+# Samples of a line that are averaged: what all have in common is what the codes settle.
+SAMPLES = 16
+
 
 @torch.no_grad()
 def reconstruct(model: LineAutoencoder, pixels: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
@@ -19,24 +22,26 @@ def reconstruct(model: LineAutoencoder, pixels: np.ndarray, seed: int = 0) -> di
     Args:
         model: in evaluation mode, on the CPU.
         pixels: uint8 (columns, height) grey levels.
-        seed: of the sample.
+        seed: of the samples.
 
     Returns:
         `original`, `sampled` and `most likely` (each pixel the most likely one given those drawn before it), uint8
-        (columns, height), and `codes`, int32 (latents, num_codebooks), which is empty where nothing is quantised.
+        (columns, height); `mean`, float32, the mean of samples, the one shown among them; and `codes`, int32 (latents,
+        num_codebooks), which is empty where nothing is quantised.
     """
     given = torch.from_numpy(np.array(pixels))[None]
     encoded, _ = model.encoder(model.decoder.ink(given))
     codes = model.bottleneck(encoded)
     condition = model.mixer(codes.quantized)
-    drawn = {
-        name: draw(model.decoder, condition, len(pixels), temperature, torch.Generator().manual_seed(seed)).pixels[0]
-        for name, temperature in (("sampled", 1.0), ("most likely", 0.0))
-    }
+    generator = torch.Generator().manual_seed(seed)
+    samples = draw(model.decoder, condition.expand(SAMPLES, -1, -1), len(pixels), generator=generator).pixels
+    likely = draw(model.decoder, condition, len(pixels), temperature=0.0).pixels
     indices = np.empty((0, 1), np.int32) if codes.indices is None else codes.indices[0].numpy().astype(np.int32)
     return {
         "original": np.asarray(pixels),
-        **{name: image.numpy() for name, image in drawn.items()},
+        "sampled": samples[0].numpy(),
+        "mean": samples.float().mean(0).numpy(),
+        "most likely": likely[0].numpy(),
         "codes": indices if (indices >= 0).all() else indices[:0],
     }
 
@@ -44,7 +49,7 @@ def reconstruct(model: LineAutoencoder, pixels: np.ndarray, seed: int = 0) -> di
 def draw_reconstruction(
     parts: dict[str, np.ndarray], path: str | Path, levels: int, subsampling: int, title: str
 ) -> None:
-    """Original, sampled and most likely line below each other, and the code sequence under them.
+    """Original, a sample, the mean of samples and the most likely line below each other; under them the codes.
 
     Args:
         parts: as `reconstruct` gives them.
@@ -53,15 +58,15 @@ def draw_reconstruction(
         subsampling: columns per code.
         title: what it is a picture of.
     """
-    images = {name: parts[name] for name in ("original", "sampled", "most likely")}
+    images = {"original": "original", "sampled": "sampled", f"mean of {SAMPLES}": "mean", "most likely": "most likely"}
     columns = len(parts["original"])
     # Without pyplot: it needs no display and leaves no global state behind.
-    figure = Figure(figsize=(max(5.0, columns / 42), 4.4), layout="constrained")
-    panels = figure.subplots(len(images) + 1, 1, sharex=True, height_ratios=[1, 1, 1, 0.9])
+    figure = Figure(figsize=(max(5.0, columns / 42), 5.4), layout="constrained")
+    panels = figure.subplots(len(images) + 1, 1, sharex=True, height_ratios=[1, 1, 1, 1, 0.9])
     figure.suptitle(title, fontsize=9)
-    for axes, (name, image) in zip(panels, images.items(), strict=False):
-        axes.imshow(image.T, cmap="gray", vmin=0, vmax=levels - 1, aspect="auto", interpolation="nearest")
-        axes.set_ylabel(name, fontsize=8)
+    for axes, (label, name) in zip(panels, images.items(), strict=False):
+        axes.imshow(parts[name].T, cmap="gray", vmin=0, vmax=levels - 1, aspect="auto", interpolation="nearest")
+        axes.set_ylabel(label, fontsize=8)
         axes.set_yticks([])
     draw_codes(panels[-1], parts["codes"], subsampling, columns)
     with replacing(path) as temporary:

@@ -7,6 +7,8 @@ from pathlib import Path
 from vqbn.files import replacing
 from vqbn.scoring.figures import draw_curves, draw_norms, draw_usage
 from vqbn.scoring.results import Result
+from vqbn.scoring.run_pictures import kept_pictures
+from vqbn.scoring.scale_figure import scale_table
 from vqbn.scoring.table import LABELS, by_name, markdown_table, shown, spread
 
 # The paper's Table II, ScribbleLens: reconstruction, perplexity, uniform and unigram NELBO, in bits per pixel.
@@ -46,13 +48,19 @@ Written by `vqbn-report-handwriting` from the results files; change those and ru
 """
 
 
-def write_up(sections: Mapping[Path, Sequence[Result]], folder: Path, title: str = "Results") -> str:
+def write_up(
+    sections: Mapping[Path, Sequence[Result]],
+    folder: Path,
+    title: str = "Results",
+    scales: Mapping[Path, tuple[Sequence[dict], Path]] | None = None,
+) -> str:
     """The report as Markdown; draws the figures into `figures/` of each section's folder.
 
     Args:
         sections: folder with results → its results, one or more.
         folder: the folder that the report will lie in, which links to figures start from.
         title: the first line.
+        scales: for some sections, the points of `vqbn-scale-study` and its picture.
 
     Raises:
         OSError: a figure can't be written.
@@ -66,11 +74,9 @@ def write_up(sections: Mapping[Path, Sequence[Result]], folder: Path, title: str
             parts += [f"### Set `{set_name}`\n", table_ii(groups, set_name)]
         parts.append(settings(results))
         parts += [picture(file, folder, caption) for file, caption in draw(results, place / "figures", data).items()]
-        for result in results:
-            for file in sorted((place / "figures").glob(f"{result.name}_seed{result.seed}_*.png")):
-                label = LABELS.get(result.name, result.name)
-                caption = f"{label}, seed {result.seed}: a line, what the decoder draws from its codes, the codes."
-                parts.append(picture(file, folder, caption))
+        parts += [part for runs in groups.values() for part in pictures(runs, place / "figures", folder)]
+        if scales and place in scales:
+            parts.append(scale_table(*scales[place], folder, "characters", "bits per pixel in training", 3))
         parts += ["### Every run\n", every_run(groups)]
     return "\n".join(parts)
 
@@ -142,6 +148,16 @@ def draw(results: Sequence[Result], folder: Path, data: str) -> dict[Path, str]:
                 figure.savefig(temporary, dpi=150)
             files[folder / f"{name}.png"] = caption
     return files
+
+
+def pictures(runs: Sequence[Result], figures: Path, folder: Path) -> list[str]:
+    """What was kept of the first of a row's runs that has pictures."""
+    for run in runs:
+        if files := kept_pictures(figures, run.name, run.seed):
+            label = f"{LABELS.get(run.name, run.name)}, seed {run.seed}"
+            caption = f"{label}: a line, what the decoder draws from its codes, the codes."
+            return [picture(file, folder, caption) for file in files]
+    return []
 
 
 def picture(file: Path, folder: Path, caption: str) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from vqbn.scoring.comparison import agreement, differences, espnet_differences, peer_differences
 from vqbn.scoring.results import Result
+from vqbn.scoring.scale_figure import scale_table
 from vqbn.scoring.table import BEST, LABELS, PEER_LABELS, TABLE_I, by_name, markdown_table, shown, spread
 from vqbn.scoring.tuning import changed_keys, tuning_table
 
@@ -159,30 +160,6 @@ def search(results: Sequence[Result]) -> str:
     return (
         f"### Settings tried\n\nSet: `{set_name}`{trained}. The best of each variant in bold: the lowest PER, then the "
         f"lowest loss in training.\n\n{tuning_table(results, set_name)}"
-    )
-
-
-def scale_table(points: Sequence[dict], picture: Path, folder: Path) -> str:
-    """The study of scales (the paper's Figure 1a), one line per point and its picture."""
-    rows = [
-        [
-            f"{point['scale']:g}",
-            str(point["seed"]),
-            f"{point['probe_error']:.1f}",
-            f"{point['task_score']:.1f}",
-            f"{point['used_codes']:,} of {point['codebook_size']:,}",
-            f"{point['perplexity']:,.1f}",
-            f"{point['codeword_norm_after'] / point['encoder_norm_after']:.3g}",
-        ]
-        for point in points
-    ]
-    header = ["scale at the start", "seed", "errors of the probe %", "PER in training %", "codes used", "perplexity"]
-    header.append("scale at the end")
-    link = Path(os.path.relpath(picture, folder)).as_posix()
-    return (
-        f"### Scale of codewords\n\nNorm of codewords over that of encoder outputs, without BN, after "
-        f"{points[0]['updates']:,} updates; a probe reads phones from code indices alone (the paper's Figure 1a).\n\n"
-        f"{markdown_table(header, rows)}\n![Probe errors and codes used against the scale of codewords.]({link})\n"
     )
 
 

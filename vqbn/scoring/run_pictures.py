@@ -22,6 +22,12 @@ def keep_pictures(expdir: str | Path, figures: str | Path) -> None:
             shutil.copyfile(picture, temporary)
 
 
+def keep_first_pictures(expdir: str | Path, figures: str | Path, name: str, seed: int) -> None:
+    """As `keep_pictures`, unless those of a lower seed of the same name are kept: one seed's are enough."""
+    if not any(kept_pictures(figures, name, lower) for lower in range(seed)):
+        keep_pictures(expdir, figures)
+
+
 def kept_pictures(figures: str | Path, name: str, seed: int) -> list[Path]:
     """The files that `keep_pictures` made of the run of this name and seed, sorted."""
     return sorted(Path(figures).glob(f"{name}_seed{seed}_*.png"))

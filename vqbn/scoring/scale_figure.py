@@ -1,6 +1,7 @@
-"""The study of scales as a file and as a picture (the paper's Figure 1a)."""
+"""The study of scales as a file, a picture and a table (the paper's Figure 1a)."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -8,6 +9,7 @@ from matplotlib.figure import Figure
 from vqbn.files import replacing
 from vqbn.scoring.figures import logarithmic, new_figure
 from vqbn.scoring.records import read_record, write_record
+from vqbn.scoring.table import markdown_table
 
 FORMAT = "vqbn scale study 1"
 
@@ -37,6 +39,18 @@ def read_study(path: str | Path) -> list[dict]:
         return []
     expected = {"format": str, "data": str, "points": list}
     return read_record(path, expected, "remove it, and run vqbn-scale-study again")["points"]
+
+
+def studies(folders: Iterable[Path]) -> dict[Path, tuple[list[dict], Path]]:
+    """Folder with results → the points of the study that it keeps in `scale/study.json`, and their picture.
+
+    Raises:
+        InputError: such a file is something else.
+    """
+    files = {folder: folder / "scale/study.json" for folder in folders}
+    return {
+        folder: (points, file.with_suffix(".png")) for folder, file in files.items() if (points := read_study(file))
+    }
 
 
 def draw_study(points: Sequence[dict], data: str, symbols: str = "phone") -> Figure:
@@ -74,3 +88,44 @@ def save_figure(figure: Figure, path: str | Path) -> None:
     """Write a figure as PNG, whole or not at all."""
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=150)
+
+
+def scale_table(
+    points: Sequence[dict],
+    picture: Path,
+    folder: Path,
+    symbols: str = "phones",
+    score: str = "PER in training %",
+    digits: int = 1,
+) -> str:
+    """A section of a report: one line per point, and the picture.
+
+    Args:
+        points: as `read_study` gives them, at least one.
+        picture: the picture's file.
+        folder: the folder that the report will lie in, which links start from.
+        symbols: what the probe reads.
+        score: what the points' `task_score` is.
+        digits: decimals of it.
+    """
+    rows = [
+        [
+            f"{point['scale']:g}",
+            str(point["seed"]),
+            f"{point['probe_error']:.1f}",
+            f"{point['task_score']:.{digits}f}",
+            f"{point['used_codes']:,} of {point['codebook_size']:,}",
+            f"{point['perplexity']:,.1f}",
+            f"{point['codeword_norm_after'] / point['encoder_norm_after']:.3g}",
+        ]
+        for point in points
+    ]
+    header = ["scale at the start", "seed", "errors of the probe %", score, "codes used", "perplexity"]
+    header.append("scale at the end")
+    link = Path(os.path.relpath(picture, folder)).as_posix()
+    return (
+        "### Scale of codewords\n\nNorm of codewords over that of encoder outputs, without BN, after "
+        f"{points[0]['updates']:,} updates; a probe reads {symbols} from code indices alone (the paper's Figure 1a)."
+        "\n\n"
+        f"{markdown_table(header, rows)}\n![Probe errors and codes used against the scale of codewords.]({link})\n"
+    )
