@@ -1,6 +1,7 @@
 """Training on packed lines against the same training that decodes its JPEGs each time and masks its kernels each step.
 
-Run as a program: prints chunks per second of both and their ratio; they alternate, so that a busy machine slows both.
+Run as a program: prints chunks per second of both and their ratio, and the milliseconds of an update that go into
+loading; they alternate, so that a busy machine slows both.
 """
 
 import argparse
@@ -41,7 +42,7 @@ class DecodingDataset(LineDataset):
 
 
 def measure(corpus: Path, folder: Path, options: str, updates: int) -> dict[str, float]:
-    """Chunks per second of CPU time, both ways.
+    """Chunks per second of CPU time, and milliseconds of loading per update, both ways.
 
     Args:
         corpus: a zip file in the layout of ScribbleLens.
@@ -62,19 +63,22 @@ def measure(corpus: Path, folder: Path, options: str, updates: int) -> dict[str,
         optimizer = torch.optim.Adam(model.parameters(), config["learning_rate"], fused=True)
         chunks = LineChunks(dataset, config["batch_size"], config["chunk_columns"], config["chunks_per_line"])
         running[name] = (model, optimizer, iter(chunks))
-    seconds = dict.fromkeys(ways, 0.0)
+    seconds, loading = dict.fromkeys(ways, 0.0), dict.fromkeys(ways, 0.0)
     for update in range(updates + 1):
         for name, (model, optimizer, batches) in running.items():
             start = clock()
             batch = next(batches)
+            loaded = clock()
             output = model(batch.pixels, batch.lengths)
             (output.nats.sum() / (batch.lengths.sum() * 32) + output.loss).backward()
             optimizer.step()
             optimizer.zero_grad()
             if update:
                 seconds[name] += clock() - start
+                loading[name] += loaded - start
     speeds = {name: updates * config["batch_size"] / time for name, time in seconds.items()}
-    return {**speeds, "ratio": speeds["packed"] / speeds["decoding and masking"]}
+    waits = {f"loading, {name} (ms)": 1e3 * time / updates for name, time in loading.items()}
+    return {**speeds, "ratio": speeds["packed"] / speeds["decoding and masking"], **waits}
 
 
 if __name__ == "__main__":
@@ -89,4 +93,4 @@ if __name__ == "__main__":
         if args.corpus is None:
             make_mini_handwriting(corpus, 90)
         for name, value in measure(corpus, Path(place), args.options, args.updates).items():
-            print(f"{name:22} {value:.4g}")
+            print(f"{name:34} {value:.4g}")

@@ -13,7 +13,7 @@ from vqbn.models.pixelcnn_sampling import draw
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from masked_pixelcnn import MaskedPixelCNN
-from pixelcnn_sampling import compare
+from pixelcnn_sampling import compare, whole_line
 
 REACH = 5
 
@@ -173,3 +173,7 @@ def test_cached_drawing_equals_the_receptive_field_and_is_faster():
     found = compare(columns=16, every=31)
     assert found["difference"] < 1e-4 * max(1, found["largest_logit"])
     assert found["ratio"] > 5
+
+
+def test_a_whole_line_of_800_columns_has_the_logits_of_a_forward_on_it():
+    assert whole_line(800)["line_difference"] < 1e-4
