@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -191,6 +192,7 @@ def test_damage_inside_the_zip_is_found(mini, prepared, tmp_path):
         (lambda text: "\n".join(text.splitlines()[:-1]), "it has"),
         (lambda text: text.replace(" ", " 1", 1), "its first line says"),
         (lambda text: text.replace("\n7 8 ", "\n7 9 "), ":9: expected '7 8 symbol score'"),
+        (lambda text: text.replace(text.split()[1], "2²", 1), "expected 'image columns"),
         (lambda text: "", "expected 'image columns"),
     ],
 )
@@ -202,6 +204,21 @@ def test_a_bad_alignment_is_named_and_left_out(mini, tmp_path, caplog, change, s
     assert "nl/vanneck/3/line1" in caplog.text
     assert said in caplog.text
     assert pack(tmp_path / "data", tmp_path / "dump")["train"]["aligned"] == 59
+
+
+def test_damage_inside_the_zip_of_alignments_is_found(prepared, tmp_path, mini):
+    data = shutil.copytree(prepared / "data", tmp_path / "data")
+    name = f"{ROOT}/nl/vanneck/3/line1.ali"
+    packed = io.BytesIO()
+    inner = io.BytesIO(content(mini, "corpora/scribblelens.paths.mini.zip"))
+    with zipfile.ZipFile(inner) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
+        for member in old.namelist():
+            new.writestr(member, old.read(member))
+        start = new.getinfo(name).header_offset + 30 + len(name)
+    damaged = bytearray(packed.getvalue())
+    damaged[start] = 0xFF  # no type of a deflated block
+    (tmp_path / "paths.zip").write_bytes(damaged)
+    assert import_alignments(data, paths=tmp_path / "paths.zip") == {"train": 59, "dev": 10, "test": 20}
 
 
 def test_an_alphabet_that_lacks_a_character_is_refused(mini, tmp_path):
@@ -220,8 +237,6 @@ def test_a_bad_alphabet_is_refused(mini, tmp_path, text):
 
 @pytest.mark.parametrize("name", ["pixels.npy", "lines.tsv", "labels.npy"])
 def test_a_damaged_dump_is_named(prepared, tmp_path, name):
-    import shutil
-
     dump = shutil.copytree(prepared / "dump", tmp_path / "dump")
     file = dump / "dev" / name
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])

@@ -24,7 +24,7 @@ def parse_alignment(text: str, columns: int, where: str) -> list[tuple[str, int]
     """
     lines = text.splitlines()
     header = lines[0].split() if lines else []
-    if len(header) < 2 or not header[1].isdigit():
+    if len(header) < 2 or not header[1].isdecimal():
         raise InputError(f"{where}:1: expected 'image columns ...', found '{lines[0][:60] if lines else ''}'")
     rows = [line for line in lines[1:] if line.strip()]
     for found, source in ((int(header[1]), "its first line says"), (len(rows), "it has")):

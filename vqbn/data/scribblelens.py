@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import zipfile
+import zlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -54,7 +55,7 @@ def prepare(
 ) -> dict[str, dict[str, int]]:
     """Stage 0: checked lists of lines for train, dev (whole pages held out of train) and test.
 
-    Writes `<out>/<set>/lines.tsv`, `alphabet.json`, `corpus.json` (where the zip file is) and `report.{json,txt}`.
+    Writes `<out>/<set>/lines.tsv`, `alphabet.json`, `corpus.json` (where the zip file is) and `report.json`.
 
     Args:
         corpus: the zip file.
@@ -219,7 +220,7 @@ def import_alignments(
                 runs = parse_alignment(
                     alignments.read(members[line.id]).decode("utf-8-sig"), image_width(source, line), members[line.id]
                 )
-            except (InputError, zipfile.BadZipFile, UnicodeDecodeError) as error:
+            except (InputError, zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError) as error:
                 defects.add(line.id, str(error))
                 continue
             alphabet.encode("".join(symbol for symbol, _ in runs), f"{members[line.id]}")
