@@ -11,6 +11,7 @@ import torch
 
 from vqbn.bin.decode_handwriting import main as decode
 from vqbn.bin.report_handwriting import main as report
+from vqbn.bin.scale_study import main as scale_study
 from vqbn.bin.score_handwriting import main as score
 from vqbn.bin.train_handwriting import main as train
 from vqbn.data.alphabet import Alphabet
@@ -21,6 +22,7 @@ from vqbn.models.pixelcnn_sampling import draw
 from vqbn.scoring.line_decoding import DecodedLines, read_decoded_lines, write_decoded_lines
 from vqbn.scoring.line_pictures import SAMPLES, reconstruct
 from vqbn.scoring.lines import character_accuracy, codebook_scores, score_lines
+from vqbn.scoring.probe import Coded, fit_probe, probe_errors
 from vqbn.scoring.scale_figure import write_study
 from vqbn.training.config import parse_arguments
 from vqbn.training.handwriting import build_line_autoencoder
@@ -164,6 +166,23 @@ def test_a_study_of_scales_beside_the_results_is_in_the_report(run, tmp_path):
     assert "a probe reads characters from code indices" in text
     assert "| 10 | 1 | 88.2 | 0.346 | 3 of 8 | 2.5 | 0.25 |" in text
     assert "(results/strokes/scale/study.png)" in text
+
+
+def test_a_study_of_scales_probes_the_transcribed_lines_of_a_run(dump, tmp_path):
+    expdir, out = tmp_path / "exp", tmp_path / "study.json"
+    options = f"--dump {dump} --expdir {expdir} --out {out} --scales 0.5 {TINY} --vq_normalization none"
+    assert scale_study(["--subject", "handwriting", *options.split()]) == 0
+    (point,) = json.loads(out.read_text())["points"]
+    model = load_line_autoencoder(expdir / "scale0.5_seed1", "last").model
+    coded = {}
+    for name in ("train", "dev"):
+        dataset = LineDataset(dump, name)
+        targets = [np.array(dataset.alphabet.encode(text, "")) for text in dataset.texts]
+        coded[name] = list(map(Coded, score_lines(model, dataset, 100).codes, targets))
+    probe = fit_probe(coded["train"], 8, len(dataset.alphabet), seed=1)
+    assert point["probe_error"] == pytest.approx(probe_errors(probe, coded["dev"]).rate)
+    assert point["task_score"] == pytest.approx(score_lines(model, dataset, 100).bpd, rel=1e-5)
+    assert out.with_suffix(".png").exists()
 
 
 def test_pictures_are_of_what_the_decoder_draws_given_the_line_s_codes(run, dump):
