@@ -146,6 +146,10 @@ tune_variants() {
   mapfile -t settings < <(grep -v '^ *\(#\|$\)' conf/tune.txt)
   for line in "${settings[@]}"; do
     read -r setting chosen options <<<"$line"
+    if [ "$setting" = start ]; then
+      more+=" $options"
+      continue
+    fi
     variants=''
     for variant in $all_chosen; do
       case ,$chosen, in *,all,* | *",$variant,"*) variants+=" $variant" ;; esac
