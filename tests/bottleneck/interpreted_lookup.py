@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from vqbn.bottleneck import fused_lookup, lookup
 from vqbn.bottleneck.fused_lookup import fused_nearest_codes
 from vqbn.bottleneck.lookup import _centred
 
@@ -55,3 +56,16 @@ def test_what_is_not_finite_disturbs_nothing_else():
     codebook[0, int(expected[0, 0])] = torch.nan
     codebook[0, 7] = torch.inf
     assert not set(fused(x[[0, 3, 4]], codebook).flatten().tolist()) & {int(expected[0, 0]), 7}
+
+
+def test_a_gpu_with_too_little_memory_takes_the_tiled_lookup(monkeypatch):
+    def refuse(*_):
+        raise fused_lookup.OutOfResources(262144, 101376, "shared memory")
+
+    x, codebook = torch.randn(5, 1, 8), torch.randn(1, 90, 8)
+    assert torch.equal(lookup._fused(x, codebook), fused(x, codebook))
+    monkeypatch.setattr(fused_lookup, "fused_nearest_codes", refuse)
+    monkeypatch.setattr(lookup, "_too_large", set())
+    assert lookup._fused(x, codebook) is None
+    monkeypatch.undo()
+    assert lookup._fused(x, codebook) is not None

@@ -3,11 +3,14 @@
 import torch
 import triton
 import triton.language as tl
+from triton.runtime.errors import OutOfResources
 
-# Vectors and codewords of a tile, and warps. Which are taken changes no result.
-_BLOCK_N, _BLOCK_K, _WARPS, _STAGES = 128, 64, 4, 3
-# Columns that are multiplied at a time.
-_WIDEST = 128
+__all__ = ["OutOfResources", "fused_nearest_codes"]
+
+# Vectors and codewords of a tile, columns multiplied at a time, warps and stages, up to so many dimensions: the fastest
+# of those tried on an H200 that fit its shared memory, which more of each would not. They change no result.
+_TILES = ((64, (128, 128, 64, 8, 3)), (128, (64, 64, 128, 4, 3)))
+_TILE_OF_MORE = (64, 64, 64, 4, 2)
 # Fewer programs than this leave a large GPU idle; the codewords of few vectors are divided among several.
 _PROGRAMS = 264
 
@@ -87,13 +90,17 @@ def fused_nearest_codes(
 
     Returns:
         int64 (N, C); 0 for a vector with a non-finite value.
+
+    Raises:
+        OutOfResources: a tile doesn't fit this GPU's shared memory.
     """
     count, num_codebooks, dim = x.shape
     size = directions.shape[1]
-    tiles = triton.cdiv(count, _BLOCK_N)
-    blocks = triton.cdiv(size, _BLOCK_K)
+    block_n, block_k, block_d, warps, stages = next((tile for most, tile in _TILES if dim <= most), _TILE_OF_MORE)
+    tiles = triton.cdiv(count, block_n)
+    blocks = triton.cdiv(size, block_k)
     parts = min(max(1, _PROGRAMS // (tiles * num_codebooks)), triton.cdiv(blocks, 4))
-    per_part = triton.cdiv(blocks, parts) * _BLOCK_K
+    per_part = triton.cdiv(blocks, parts) * block_k
     parts = triton.cdiv(size, per_part)
     scores = torch.empty(parts, num_codebooks, count, dtype=torch.float32, device=x.device)
     indices = torch.empty(parts, num_codebooks, count, dtype=torch.int64, device=x.device)
@@ -109,12 +116,12 @@ def fused_nearest_codes(
         per_part,
         *x.stride(),
         dim=dim,
-        block_n=_BLOCK_N,
-        block_k=_BLOCK_K,
-        block_d=min(_WIDEST, max(16, triton.next_power_of_2(dim))),
+        block_n=block_n,
+        block_k=block_k,
+        block_d=min(block_d, max(16, triton.next_power_of_2(dim))),
         precision=_precision(x.device),
-        num_warps=_WARPS,
-        num_stages=_STAGES,
+        num_warps=warps,
+        num_stages=stages,
     )
     if parts == 1:
         return indices[0].t().contiguous()

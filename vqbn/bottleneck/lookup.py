@@ -113,12 +113,8 @@ def _nearest_tiled(x: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor:
     indices = torch.empty(num_codebooks, count, dtype=torch.int64, device=x.device)
     if count == 0:
         return indices.t()
-    if x.device.type == "cuda" and _has_triton():
-        # Imported here: nobody without a GPU waits for Triton.
-        from vqbn.bottleneck.fused_lookup import fused_nearest_codes
-
-        centres, weights = _centred(codebooks, on_cpu)
-        return fused_nearest_codes(x, centres, weights[..., :dim], weights[..., dim])
+    if x.device.type == "cuda" and (fused := _fused(x, codebooks)) is not None:
+        return fused
     with torch.autocast(x.device.type, enabled=False), _exact_products(x.device.type):
         centres, weights = _centred(codebooks, on_cpu)
         tile = torch.empty(rows, dim + 1, dtype=torch.float32, device=x.device)
@@ -137,6 +133,27 @@ def _nearest_tiled(x: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor:
                 else:
                     indices[c, start:stop] = found.argmin(1)
     return indices.t().contiguous()
+
+
+def _fused(x: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor | None:
+    """`_nearest_tiled` as one kernel for GPUs; None where Triton is missing, or a tile of it too large for this GPU."""
+    dim = x.shape[2]
+    if not _has_triton() or (x.device, dim) in _too_large:
+        return None
+    # Imported here: nobody without a GPU waits for Triton.
+    from vqbn.bottleneck.fused_lookup import OutOfResources, fused_nearest_codes
+
+    with torch.autocast(x.device.type, enabled=False):
+        centres, weights = _centred(codebooks, on_cpu=False)
+        try:
+            return fused_nearest_codes(x, centres, weights[..., :dim], weights[..., dim])
+        except OutOfResources:
+            _too_large.add((x.device, dim))
+            return None
+
+
+# Devices and dimensions for which the kernel does not fit.
+_too_large: set[tuple[torch.device, int]] = set()
 
 
 @functools.cache
