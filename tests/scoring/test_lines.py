@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,9 @@ from vqbn.training.config import parse_arguments
 from vqbn.training.handwriting import build_line_autoencoder
 from vqbn.training.handwriting_checkpoint import load_line_autoencoder
 from vqbn.training.keys import HANDWRITING
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+from moved_codes import compare
 
 TINY = "--conv_channels 2 --lstm_size 4 --mixer_size 6 --pixelcnn_channels 4 --pixelcnn_layers 2 --vq_codebook_size 8"
 TINY += " --vq_code_dim 6 --vq_normalization batch --batch_size 4 --chunk_columns 32 --max_updates 4"
@@ -185,6 +189,22 @@ def test_a_study_of_scales_probes_the_transcribed_lines_of_a_run(dump, tmp_path)
     assert out.with_suffix(".png").exists()
 
 
+def test_latents_out_of_place_cost_bits_where_the_decoder_reads_them(dump):
+    options = f"--dump d --expdir e {TINY} --bottleneck linear --vq_normalization none"
+    model = build_line_autoencoder(parse_arguments(options.split(), "test", "", HANDWRITING), 32, 4).eval()
+    dataset = LineDataset(dump, "dev")
+    conditions = [c.weight for layer in model.decoder.layers for c in (layer.v_condition, layer.h_condition)]
+    for weight in conditions:
+        torch.nn.init.normal_(weight, std=10)
+    placed, moved = compare(model, dataset)
+    assert placed == pytest.approx(score_lines(model, dataset).bpd, rel=1e-5)
+    assert moved != pytest.approx(placed, rel=1e-5)
+    for weight in conditions:
+        torch.nn.init.zeros_(weight)
+    placed, moved = compare(model, dataset)
+    assert placed == moved
+
+
 def test_pictures_are_of_what_the_decoder_draws_given_the_line_s_codes(run, dump):
     model = load_line_autoencoder(run, "best").model
     pixels = LineDataset(dump, "dev").pixels(0)
@@ -201,14 +221,20 @@ def test_pictures_are_of_what_the_decoder_draws_given_the_line_s_codes(run, dump
     np.testing.assert_array_equal(model.decoder(likely, condition).argmax(-1), likely)
 
 
-def test_a_linear_bottleneck_is_trained_decoded_and_scored_without_codes(dump, tmp_path):
+def test_a_linear_bottleneck_is_trained_decoded_scored_and_reported_without_codes(dump, tmp_path):
     expdir = tmp_path / "none_seed1"
     options = f"{TINY} --bottleneck linear --vq_normalization none"
     assert train(f"--dump {dump} --expdir {expdir} {options}".split()) == 0
     assert decode(f"--expdir {expdir} --dump {dump} --set dev --pictures 1 --picture_columns 8".split()) == 0
     assert decode(f"--expdir {expdir} --dump {dump} --set train --codes_only".split()) == 0
-    assert score(f"--expdir {expdir} --dump {dump} --probe_set train".split()) == 0
-    assert json.loads((expdir / "scores.json").read_text())["dev"].keys() == {"reconstruction_bpd"}
+    options = f"--expdir {expdir} --dump {dump} --probe_set train --results {tmp_path / 'results'}"
+    assert score(options.split()) == 0
+    scores = json.loads((expdir / "scores.json").read_text())["dev"]
+    assert scores.keys() == {"reconstruction_bpd"}
+    assert report(["--results", str(tmp_path / "results"), "--out", str(tmp_path / "RESULTS.md")]) == 0
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert f"| no bottleneck | `none` | 1 | {scores['reconstruction_bpd']:.4f} |" in text
+    assert "channels of the PixelCNN 4, its layers 2" in text
 
 
 def test_scoring_codes_alone_is_refused(run, dump, capsys):

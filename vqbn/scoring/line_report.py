@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vqbn.files import replacing
 from vqbn.scoring.figures import draw_curves, draw_norms, draw_usage
+from vqbn.scoring.line_pictures import SAMPLES
 from vqbn.scoring.results import Result
 from vqbn.scoring.run_pictures import kept_pictures
 from vqbn.scoring.scale_figure import scale_table
@@ -47,6 +48,12 @@ Written by `vqbn-report-handwriting` from the results files; change those and ru
   the numbers: bits per pixel depend on how much ink a scan has.
 """
 
+PICTURED = f"""\
+Below each line: one sample of the decoder given the line's codes, the mean of {SAMPLES} samples, which shows what the
+codes settle, and what comes of taking the most likely level of each pixel in turn. That last one is often empty: no
+single pixel is likely to begin a stroke, and an empty line can be more likely than the original.
+"""
+
 
 def write_up(
     sections: Mapping[Path, Sequence[Result]],
@@ -74,7 +81,8 @@ def write_up(
             parts += [f"### Set `{set_name}`\n", table_ii(groups, set_name)]
         parts.append(settings(results))
         parts += [picture(file, folder, caption) for file, caption in draw(results, place / "figures", data).items()]
-        parts += [part for runs in groups.values() for part in pictures(runs, place / "figures", folder)]
+        if shown_lines := [part for runs in groups.values() for part in pictures(runs, place / "figures", folder)]:
+            parts += ["### Lines and their codes\n", PICTURED, *shown_lines]
         if scales and place in scales:
             parts.append(scale_table(*scales[place], folder, "characters", "bits per pixel in training", 3))
         parts += ["### Every run\n", every_run(groups)]
@@ -110,8 +118,11 @@ def settings(results: Sequence[Result]) -> str:
         "max_updates": "updates",
         "batch_size": "chunks per update",
     }
-    values = {name: dict.fromkeys(f"{result.config.get(name, '–'):,}" for result in results) for name in names}
-    return ", ".join(f"{text} {' or '.join(values[name])}" for name, text in names.items()) + ".\n"
+    # A linear bottleneck has no K.
+    values = {
+        name: dict.fromkeys(f"{result.config[name]:,}" for result in results if name in result.config) for name in names
+    }
+    return ", ".join(f"{text} {' or '.join(values[name])}" for name, text in names.items() if values[name]) + ".\n"
 
 
 def draw(results: Sequence[Result], folder: Path, data: str) -> dict[Path, str]:
@@ -155,7 +166,7 @@ def pictures(runs: Sequence[Result], figures: Path, folder: Path) -> list[str]:
     for run in runs:
         if files := kept_pictures(figures, run.name, run.seed):
             label = f"{LABELS.get(run.name, run.name)}, seed {run.seed}"
-            caption = f"{label}: a line, what the decoder draws from its codes, the codes."
+            caption = f"{label}: a line, what the decoder draws from its codes, and the codes."
             return [picture(file, folder, caption) for file in files]
     return []
 
