@@ -1,9 +1,12 @@
 """Stages 0 to 2 of the handwriting recipe, on the mini corpus, on damaged ones and on real handwriting."""
 
+import http.server
 import io
 import json
 import shutil
+import threading
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -233,6 +236,30 @@ def test_a_bad_alphabet_is_refused(mini, tmp_path, text):
     (tmp_path / "alphabet.json").write_text(text)
     with pytest.raises(InputError, match=r"alphabet\.json"):
         prepare(mini, tmp_path / "data", alphabet=tmp_path / "alphabet.json")
+
+
+def test_lines_packed_only_in_part_are_not_read_with_other_levels(prepared, tmp_path):
+    data, dump = (shutil.copytree(prepared / name, tmp_path / name) for name in ("data", "dump"))
+    table = data / "dev/lines.tsv"
+    table.write_text(table.read_text().replace(".jpg", ".png"))
+    with pytest.raises(InputError, match="line images are unusable"):
+        pack(data, dump, levels=16)
+    with pytest.raises(InputError, match=r"info\.json: can't be read: .*; run stage 2 first"):
+        LineDataset(dump, "train")
+
+
+def test_a_corpus_is_downloaded_once(mini, tmp_path):
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=mini.parent)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/{mini.name}"
+        lists = ["lists", "--download", str(tmp_path / "downloads"), "--url", url, "--out", str(tmp_path / "data")]
+        assert main(lists) == 0
+        server.shutdown()
+    assert (tmp_path / "downloads" / mini.name).read_bytes() == mini.read_bytes()
+    first = (tmp_path / "data/train/lines.tsv").read_bytes()
+    assert main(lists) == 0
+    assert (tmp_path / "data/train/lines.tsv").read_bytes() == first
 
 
 @pytest.mark.parametrize("name", ["pixels.npy", "lines.tsv", "labels.npy"])

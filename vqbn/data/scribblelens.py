@@ -305,6 +305,8 @@ def pack(
         with replacing(out / name) as folder:
             folder.mkdir()
             write_packed(folder, kept, images, labels if runs else None)
+            # An older dump's levels may be others: until all its sets are replaced, nobody is to read them.
+            (out / "info.json").unlink(missing_ok=True)
         left_out |= defects.reasons
         counts[name] = {
             "lines": len(kept),
