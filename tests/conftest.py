@@ -1,6 +1,7 @@
 """Fixtures for the whole suite."""
 
 import importlib.util
+import json
 import os
 from pathlib import Path
 from types import ModuleType
@@ -78,4 +79,39 @@ def speech_dump(tmp_path_factory) -> Path:
         (folder / name / "utt2num_frames").write_text("".join(line for _, line in lines.values()))
         if name == "train":
             write_cmvn(folder / "cmvn.ark", accumulate(add_deltas(x) for x in features.values()))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def line_dump(tmp_path_factory) -> Path:
+    """What stage 2 leaves of handwriting: vertical strokes.
+
+    Sets train (6 lines), dev (3) and test (3): each `a` is three columns of ink, each `b` five of a lighter one, each
+    blank five of paper; aligned and transcribed. Read-only.
+    """
+    import numpy as np
+
+    from vqbn.data.alphabet import Alphabet
+    from vqbn.data.line_corpus import Line
+    from vqbn.data.packed_lines import write_packed
+
+    folder = tmp_path_factory.mktemp("line_dump")
+    rng = np.random.default_rng(0)
+    alphabet = Alphabet.of(["a b"])
+    for name, count in (("train", 6), ("dev", 3), ("test", 3)):
+        lines, images, labels = [], [], []
+        for number in range(count):
+            text = "".join(rng.choice(list("ab "), rng.integers(4, 14)))
+            columns = [(letter, 3 if letter == "a" else 5) for letter in text]
+            image = np.full((sum(width for _, width in columns), 32), 3, dtype=np.uint8)
+            label = np.repeat(alphabet.encode(text, ""), [width for _, width in columns]).astype(np.int16)
+            image[label == alphabet.index["a"], 8:20] = 0
+            image[label == alphabet.index["b"], 16:28] = 1
+            lines.append(Line(f"nl/x/{name}/line{number}", "", "x", f"x/{name}", " ".join(text.split()) or "a"))
+            images.append(image)
+            labels.append(label)
+        (folder / name).mkdir()
+        write_packed(folder / name, lines, images, labels)
+    alphabet.write(folder / "alphabet.json")
+    (folder / "info.json").write_text(json.dumps({"height": 32, "grey_levels": 4}))
     return folder

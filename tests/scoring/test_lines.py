@@ -15,9 +15,7 @@ from vqbn.bin.report_handwriting import main as report
 from vqbn.bin.scale_study import main as scale_study
 from vqbn.bin.score_handwriting import main as score
 from vqbn.bin.train_handwriting import main as train
-from vqbn.data.alphabet import Alphabet
-from vqbn.data.line_corpus import Line
-from vqbn.data.packed_lines import LineDataset, write_packed
+from vqbn.data.packed_lines import LineDataset
 from vqbn.errors import InputError
 from vqbn.models.pixelcnn_sampling import draw
 from vqbn.scoring.line_decoding import DecodedLines, read_decoded_lines, write_decoded_lines
@@ -39,49 +37,26 @@ TINY += " --validate_every 2 --checkpoint_every 2 --polyak_decay 0.5"
 
 
 @pytest.fixture(scope="module")
-def dump(tmp_path_factory) -> Path:
-    """Stage 2's folder: vertical strokes, each `a` three columns of ink and each blank five of paper; read-only."""
-    folder = tmp_path_factory.mktemp("dump")
-    rng = np.random.default_rng(0)
-    alphabet = Alphabet.of(["a b"])
-    for name, count in (("train", 6), ("dev", 3), ("test", 3)):
-        lines, images, labels = [], [], []
-        for number in range(count):
-            text = "".join(rng.choice(list("ab "), rng.integers(4, 14)))
-            columns = [(letter, 3 if letter == "a" else 5) for letter in text]
-            image = np.full((sum(width for _, width in columns), 32), 3, dtype=np.uint8)
-            label = np.repeat(alphabet.encode(text, ""), [width for _, width in columns]).astype(np.int16)
-            image[label == alphabet.index["a"], 8:20] = 0
-            image[label == alphabet.index["b"], 16:28] = 1
-            lines.append(Line(f"nl/x/{name}/line{number}", "", "x", f"x/{name}", " ".join(text.split()) or "a"))
-            images.append(image)
-            labels.append(label)
-        (folder / name).mkdir()
-        write_packed(folder / name, lines, images, labels)
-    alphabet.write(folder / "alphabet.json")
-    (folder / "info.json").write_text(json.dumps({"height": 32, "grey_levels": 4}))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def run(dump, tmp_path_factory) -> Path:
+def run(line_dump, tmp_path_factory) -> Path:
     """A trained, decoded and scored run; read-only."""
     expdir = tmp_path_factory.mktemp("exp") / "bn_seed3"
-    assert train(f"--dump {dump} --expdir {expdir} --seed 3 {TINY}".split()) == 0
+    assert train(f"--dump {line_dump} --expdir {expdir} --seed 3 {TINY}".split()) == 0
     for name in ("dev", "test"):
-        assert decode(f"--expdir {expdir} --dump {dump} --set {name} --pictures 1 --picture_columns 12".split()) == 0
-    assert decode(f"--expdir {expdir} --dump {dump} --set train --codes_only".split()) == 0
-    options = f"--expdir {expdir} --dump {dump} --set dev --set test --probe_set train --probe_epochs 2"
+        assert (
+            decode(f"--expdir {expdir} --dump {line_dump} --set {name} --pictures 1 --picture_columns 12".split()) == 0
+        )
+    assert decode(f"--expdir {expdir} --dump {line_dump} --set train --codes_only".split()) == 0
+    options = f"--expdir {expdir} --dump {line_dump} --set dev --set test --probe_set train --probe_epochs 2"
     results = expdir.parent / "results/strokes"
     assert score([*options.split(), "--results", str(results), "--data_label", "drawn strokes"]) == 0
     return expdir
 
 
-def test_every_pixel_of_every_line_is_counted_once_however_it_is_batched(dump):
+def test_every_pixel_of_every_line_is_counted_once_however_it_is_batched(line_dump):
     torch.manual_seed(0)
     config = parse_arguments(f"--dump d --expdir e {TINY}".split(), "test", "", HANDWRITING)
     model = build_line_autoencoder(config, 32, 4).eval()
-    dataset = LineDataset(dump, "train")
+    dataset = LineDataset(line_dump, "train")
     alone = np.zeros(len(dataset))
     for line in range(len(dataset)):
         pixels = torch.from_numpy(np.array(dataset.pixels(line)))[None].long()
@@ -172,15 +147,15 @@ def test_a_study_of_scales_beside_the_results_is_in_the_report(run, tmp_path):
     assert "(results/strokes/scale/study.png)" in text
 
 
-def test_a_study_of_scales_probes_the_transcribed_lines_of_a_run(dump, tmp_path):
+def test_a_study_of_scales_probes_the_transcribed_lines_of_a_run(line_dump, tmp_path):
     expdir, out = tmp_path / "exp", tmp_path / "study.json"
-    options = f"--dump {dump} --expdir {expdir} --out {out} --scales 0.5 {TINY} --vq_normalization none"
+    options = f"--dump {line_dump} --expdir {expdir} --out {out} --scales 0.5 {TINY} --vq_normalization none"
     assert scale_study(["--subject", "handwriting", *options.split()]) == 0
     (point,) = json.loads(out.read_text())["points"]
     model = load_line_autoencoder(expdir / "scale0.5_seed1", "last").model
     coded = {}
     for name in ("train", "dev"):
-        dataset = LineDataset(dump, name)
+        dataset = LineDataset(line_dump, name)
         targets = [np.array(dataset.alphabet.encode(text, "")) for text in dataset.texts]
         coded[name] = list(map(Coded, score_lines(model, dataset, 100).codes, targets))
     probe = fit_probe(coded["train"], 8, len(dataset.alphabet), seed=1)
@@ -189,10 +164,10 @@ def test_a_study_of_scales_probes_the_transcribed_lines_of_a_run(dump, tmp_path)
     assert out.with_suffix(".png").exists()
 
 
-def test_latents_out_of_place_cost_bits_where_the_decoder_reads_them(dump):
+def test_latents_out_of_place_cost_bits_where_the_decoder_reads_them(line_dump):
     options = f"--dump d --expdir e {TINY} --bottleneck linear --vq_normalization none"
     model = build_line_autoencoder(parse_arguments(options.split(), "test", "", HANDWRITING), 32, 4).eval()
-    dataset = LineDataset(dump, "dev")
+    dataset = LineDataset(line_dump, "dev")
     conditions = [c.weight for layer in model.decoder.layers for c in (layer.v_condition, layer.h_condition)]
     for weight in conditions:
         torch.nn.init.normal_(weight, std=10)
@@ -205,9 +180,9 @@ def test_latents_out_of_place_cost_bits_where_the_decoder_reads_them(dump):
     assert placed == moved
 
 
-def test_pictures_are_of_what_the_decoder_draws_given_the_line_s_codes(run, dump):
+def test_pictures_are_of_what_the_decoder_draws_given_the_line_s_codes(run, line_dump):
     model = load_line_autoencoder(run, "best").model
-    pixels = LineDataset(dump, "dev").pixels(0)
+    pixels = LineDataset(line_dump, "dev").pixels(0)
     parts = reconstruct(model, pixels, seed=5)
     np.testing.assert_array_equal(parts["original"], pixels)
     codes = model(torch.from_numpy(np.array(pixels))[None]).indices
@@ -221,13 +196,13 @@ def test_pictures_are_of_what_the_decoder_draws_given_the_line_s_codes(run, dump
     np.testing.assert_array_equal(model.decoder(likely, condition).argmax(-1), likely)
 
 
-def test_a_linear_bottleneck_is_trained_decoded_scored_and_reported_without_codes(dump, tmp_path):
+def test_a_linear_bottleneck_is_trained_decoded_scored_and_reported_without_codes(line_dump, tmp_path):
     expdir = tmp_path / "none_seed1"
     options = f"{TINY} --bottleneck linear --vq_normalization none"
-    assert train(f"--dump {dump} --expdir {expdir} {options}".split()) == 0
-    assert decode(f"--expdir {expdir} --dump {dump} --set dev --pictures 1 --picture_columns 8".split()) == 0
-    assert decode(f"--expdir {expdir} --dump {dump} --set train --codes_only".split()) == 0
-    options = f"--expdir {expdir} --dump {dump} --probe_set train --results {tmp_path / 'results'}"
+    assert train(f"--dump {line_dump} --expdir {expdir} {options}".split()) == 0
+    assert decode(f"--expdir {expdir} --dump {line_dump} --set dev --pictures 1 --picture_columns 8".split()) == 0
+    assert decode(f"--expdir {expdir} --dump {line_dump} --set train --codes_only".split()) == 0
+    options = f"--expdir {expdir} --dump {line_dump} --probe_set train --results {tmp_path / 'results'}"
     assert score(options.split()) == 0
     scores = json.loads((expdir / "scores.json").read_text())["dev"]
     assert scores.keys() == {"reconstruction_bpd"}
@@ -237,8 +212,8 @@ def test_a_linear_bottleneck_is_trained_decoded_scored_and_reported_without_code
     assert "channels of the PixelCNN 4, its layers 2" in text
 
 
-def test_scoring_codes_alone_is_refused(run, dump, capsys):
-    assert score(f"--expdir {run} --dump {dump} --set train".split()) == 1
+def test_scoring_codes_alone_is_refused(run, line_dump, capsys):
+    assert score(f"--expdir {run} --dump {line_dump} --set train".split()) == 1
     assert "holds codes alone" in capsys.readouterr().err
 
 
