@@ -231,6 +231,31 @@ def test_an_alphabet_that_lacks_a_character_is_refused(mini, tmp_path):
         prepare(mini, tmp_path / "data", alphabet=alphabet)
 
 
+def test_an_alphabet_that_lacks_a_symbol_of_an_alignment_is_refused(mini, tmp_path):
+    strange = alignments_changed(mini, lambda text: text.replace("\n0 1 *", "\n0 1 ø"))
+    prepare(changed(mini, tmp_path / "corpus.zip", {"corpora/scribblelens.paths.mini.zip": strange}), tmp_path / "data")
+    with pytest.raises(InputError, match=r"nl/vanneck/3/line1\.ali: the alphabet has no 'ø' \(U\+00F8\)"):
+        import_alignments(tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda path: path.unlink(), "no such file; expected the zip file of alignments"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-100]), "cut short, or not a zip file"),
+    ],
+)
+def test_a_zip_of_alignments_that_can_not_be_opened_ends_with_one_line(mini, prepared, tmp_path, capsys, damage, said):
+    data, paths = shutil.copytree(prepared / "data", tmp_path / "data"), tmp_path / "paths.zip"
+    before = (data / "dev/columns.jsonl").read_bytes()
+    paths.write_bytes(content(mini, "corpora/scribblelens.paths.mini.zip"))
+    damage(paths)
+    assert main(["align", "--data", str(data), "--paths", str(paths)]) == 1
+    (error,) = capsys.readouterr().err.splitlines()
+    assert f"{paths}: {said}" in error
+    assert (data / "dev/columns.jsonl").read_bytes() == before
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"*": 0, "a": "x"}', '{"*": 1, "a": 0}', '{"a": -1}'])
 def test_a_bad_alphabet_is_refused(mini, tmp_path, text):
     (tmp_path / "alphabet.json").write_text(text)
