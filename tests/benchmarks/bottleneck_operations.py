@@ -38,7 +38,7 @@ def lookup_sides(x: torch.Tensor, codebook: torch.Tensor) -> Sides:
 
 def sizes(args: argparse.Namespace) -> list[tuple[int, int, int]]:
     """N, D and K of the rows."""
-    counts, codebooks = ((4096,), (512, 2048)) if args.quick else ((4096, 20480), (512, 2048, 4096, 8192))
+    counts, codebooks = ((4096,), (512, 2048)) if args.quick else (args.vectors, args.codewords)
     return [(count, dim, size) for count in counts for dim in (64, 128) for size in codebooks]
 
 
@@ -280,6 +280,8 @@ PARTS = {"lookup": lookups, "layer": layers, "memory": memory, "reservoir": rese
 def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--only", choices=PARTS, nargs="+", default=list(PARTS), help="some of the parts")
+    parser.add_argument("--vectors", type=int, nargs="+", default=[4096, 20480], help="of the lookup and the layer")
+    parser.add_argument("--codewords", type=int, nargs="+", default=[512, 2048, 4096, 8192], help="of the same")
     args = parser.parse_args()
     if "memory" in args.only:
         # First and once: a forked process can't use threads that were started before.
