@@ -25,9 +25,11 @@ class MaskedBatchNorm2d(nn.BatchNorm2d):
             return super().forward(x)
         if not self.training:
             return super().forward(x) * mask[:, None, :, None]
-        frames = x.permute(0, 2, 1, 3)
+        # Channels first, as one long item: a batch norm over many short items is several times slower.
+        frames = x.transpose(0, 1).flatten(1, 2)
+        numbers = mask.flatten().nonzero().squeeze(1)
         out = torch.zeros_like(frames)
-        if mask.any():
-            valid = super().forward(frames[mask].unsqueeze(2)).squeeze(2)
-            out[mask] = valid.to(out.dtype)
-        return out.permute(0, 2, 1, 3)
+        if len(numbers):
+            valid = super().forward(frames.index_select(1, numbers).unsqueeze(0)).squeeze(0)
+            out = out.index_copy(1, numbers, valid.to(out.dtype))
+        return out.unflatten(1, mask.shape).transpose(0, 1)
