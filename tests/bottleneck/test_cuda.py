@@ -85,6 +85,16 @@ def test_the_lookup_is_as_near_as_float64(count, size, dim):
     torch.testing.assert_close(found, distances.amin(1), rtol=1e-5, atol=0)
 
 
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+def test_the_lookup_runs_where_its_vectors_are():
+    x, codebook = torch.randn(3000, 64, device="cuda:1"), torch.randn(700, 64, device="cuda:1")
+    with torch.cuda.device(0):
+        found = nearest_codes(x, codebook)
+        assert torch.cuda.current_device() == 0
+    assert found.device == x.device
+    assert torch.equal(found.cpu(), nearest_codes(x.cpu(), codebook.cpu()))
+
+
 def test_kmeans_is_as_on_the_cpu():
     x = torch.randn(4000, 8, generator=torch.Generator().manual_seed(0))
     ours, theirs = kmeans(x.cuda(), 50).cpu(), kmeans(x, 50)

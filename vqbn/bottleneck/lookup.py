@@ -143,7 +143,8 @@ def _fused(x: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor | None:
     # Imported here: nobody without a GPU waits for Triton.
     from vqbn.bottleneck.fused_lookup import OutOfResources, fused_nearest_codes
 
-    with torch.autocast(x.device.type, enabled=False):
+    # Triton launches on the current GPU, whichever holds the vectors.
+    with torch.autocast(x.device.type, enabled=False), torch.cuda.device_of(x):
         centres, weights = _centred(codebooks, on_cpu=False)
         try:
             return fused_nearest_codes(x, centres, weights[..., :dim], weights[..., dim])
