@@ -1,6 +1,7 @@
 """What a codebook learns from training beside gradients: moving averages and clusterings."""
 
 import logging
+import math
 import sys
 import time
 import warnings
@@ -371,4 +372,4 @@ def _all_usable(latents: torch.Tensor, valid: torch.Tensor | None) -> bool:
     """Whether all vectors are real and finite, if that is cheap to see: the sum of finite values is finite."""
     if latents.device.type != "cpu" or torch.compiler.is_exporting() or torch.jit.is_tracing():
         return False
-    return (valid is None or bool(valid.all())) and bool(latents.sum().isfinite())
+    return (valid is None or bool(valid.all())) and math.isfinite(latents.sum())

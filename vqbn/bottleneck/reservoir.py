@@ -1,5 +1,7 @@
 """A uniform sample of all vectors seen, in bounded memory."""
 
+import math
+
 import numpy as np
 import torch
 
@@ -47,7 +49,7 @@ class Reservoir:
             raise ValueError(f"the reservoir takes vectors (N, {self.dim}), not {tuple(x.shape)}")
         x = x.detach()
         # The sum of a row is finite almost always and costs a tenth of looking at every value.
-        if not bool(x.sum().isfinite()):
+        if not math.isfinite(x.sum()):
             x = x[x.isfinite().all(1)]
         slots, rows = self.draw(len(x))
         self.write(slots, x[rows.to(x.device)])
