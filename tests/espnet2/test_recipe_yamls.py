@@ -16,6 +16,11 @@ def named(path: Path) -> str:
     return str(path.relative_to(EGS))
 
 
+def configuration(files: list[Path]) -> dict[str, object]:
+    argv = [word for file in files for word in ("--config", str(file))]
+    return parse_arguments([*argv, "--dump", "dump", "--expdir", "exp"], "vqbn-train", "")
+
+
 @pytest.mark.parametrize("path", YAMLS, ids=named)
 def test_espnet_takes_it(path, espnet, speech_dump, tmp_path):
     from espnet2.tasks.asr import encoder_choices
@@ -35,14 +40,14 @@ def test_rows_have_the_sizes_of_our_own_recipe(path):
     size, _, row = path.stem.partition("_")
     conf = path.parents[1]
     files = [conf / "base.yaml", *([conf / "mini.yaml"] if size == "mini" else []), conf / f"train_{row}.yaml"]
-    argv = [word for file in files for word in ("--config", str(file))]
-    ours = parse_arguments([*argv, "--dump", "dump", "--expdir", "exp"], "vqbn-train", "")
+    ours, size_alone = configuration(files), configuration(files[:-1])
     theirs = yaml.safe_load(path.read_text(encoding="utf-8"))
     encoder, updates = theirs["encoder_conf"], theirs["num_iters_per_epoch"]
     for name in ("conv_channels", "lstm_layers", "lstm_size", "latent_mixer"):
         assert encoder[name] == ours[name], name
     assert encoder["code_dim"] == ours["vq_code_dim"]
-    assert theirs["optim_conf"]["lr"] == ours["learning_rate"]
+    # A row's own is what the search over chunks of 64 frames chose; ESPnet trains on whole utterances.
+    assert theirs["optim_conf"]["lr"] == size_alone["learning_rate"]
     assert updates * theirs["max_epoch"] == ours["max_updates"]
     assert theirs["scheduler_conf"]["gamma"] == ours["lr_gamma"]
     if row == "none":
