@@ -82,9 +82,19 @@ name_results() {
   aligner=$(cat "$datadir/alignment_source" 2>/dev/null || echo unknown)
   results=$PWD/results/${results_name:-$((utterances))utt-$aligner}
   data_label="$corpus, $((utterances)) training utterances, $aligner alignments"
+  [ "$results_name" != none ] || results=''
   if [ "$data" = mini ]; then
     results=''
     data_label="mini speech corpus (espeak-ng), $((utterances)) training utterances"
+  fi
+}
+
+# write_report: stage 6, from the results files, or from the runs where none are kept.
+write_report() {
+  if [ -n "$results" ]; then
+    vqbn-report --results results --out RESULTS.md
+  else
+    vqbn-report --expdir "$expdir" --data_label "$data_label" --out "$expdir/RESULTS.md"
   fi
 }
 

@@ -29,7 +29,8 @@ stages: 0 data preparation, 1 and 2 nothing, 3 training, 4 reconstruction, 5 sco
                     one for two cores, and --data mini takes "conf/base.yaml conf/mini.yaml"
 --train_options STR more options for vqbn-train-images, such as "--max_updates 2000"; --tag names such runs ("long")
 --expdir, --datadir where runs and packed images go: exp, data; with --data mini exp/mini and exp/mini/data
---results_name NAME the folder under results/ that keeps finished runs; by default how many images, and the size'"'"'s file
+--results_name NAME the folder under results/ that keeps finished runs; by default how many images, and the size'"'"'s file;
+                    none keeps none, and the report goes into --expdir
 --nj N              runs trained at a time: 2                       --ngpu N  GPUs for a training: 0'
 # The one option that may stand without a value.
 for argument in "$@"; do
@@ -112,7 +113,7 @@ data_label=$(vqbn-prepare-cifar10 --label "$datadir")
 images=$(echo "${data_label##*, }" | tr -dc 0-9)
 size=$(basename "${train_config##* }" .yaml)
 results=$PWD/results/${results_name:-${images}images-$size}
-[ "$data" != mini ] || results=''
+if [ "$data" = mini ] || [ "$results_name" = none ]; then results=''; fi
 
 if begin_stage 3 "training: $variants at $bottlenecks, seeds $seeds, in $expdir/"; then
   for_each_bottleneck train_run
@@ -130,7 +131,7 @@ if begin_stage 5 "scoring: bits per dimension, NELBO, codebook use"; then
 fi
 
 if begin_stage 6 "report: RESULTS.md and figures"; then
-  if [ "$data" = mini ]; then
+  if [ -z "$results" ]; then
     vqbn-report-images --expdir "$expdir" --data_label "$data_label" --out "$expdir/RESULTS.md"
   else
     vqbn-report-images --results results --out RESULTS.md

@@ -33,7 +33,8 @@ stages: 0 line lists, 1 alignments, 2 packed lines, 3 training, 4 reconstruction
 --train_options STR more options for vqbn-train-handwriting, such as "--vq_codebook_size 512"; --tag names such runs
 --expdir, --datadir, --dumpdir   where runs, line lists and packed lines go: exp, data, dump;
                     with --data mini exp/mini and the folders data and dump in it
---results_name NAME the folder under results/ that keeps finished runs; by default the corpus'"'"'s name
+--results_name NAME the folder under results/ that keeps finished runs; by default the corpus'"'"'s name;
+                    none keeps none, and the report goes into --expdir
 --data_label TEXT   what the report calls the data; by default the corpus'"'"'s name
 --pictures N        lines of the test set that are drawn from their codes: 3
 --nj N              processes, and runs trained at a time: 2        --ngpu N  GPUs for a training: 0
@@ -86,6 +87,7 @@ fi
 corpus=$(sed -n 's|.*/\([^/"]*\)\.zip".*|\1|p' "$datadir/corpus.json" 2>/dev/null || true)
 results=$PWD/results/${results_name:-${corpus:-unknown}}
 : "${data_label:=${corpus:-unknown corpus}}"
+[ "$results_name" != none ] || results=''
 if [ "$data" = mini ]; then
   results=''
   data_label="mini handwriting (drawn)"
@@ -143,7 +145,7 @@ if begin_stage 5 "scoring: bits per pixel, NELBOs, codebook use, reading from co
 fi
 
 if begin_stage 6 "report: RESULTS.md and figures"; then
-  if [ "$data" = mini ]; then
+  if [ -z "$results" ]; then
     vqbn-report-handwriting --expdir "$expdir" --data_label "$data_label" --out "$expdir/RESULTS.md"
   else
     vqbn-report-handwriting --results results --out RESULTS.md

@@ -39,7 +39,8 @@ stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 
                     with train among them the report counts the codes used there too
 --tune true         instead of stages 3 to 6: train each variant shortly with each setting of conf/tune.txt, choosing on
                     dev_tune, and print what was tried and what is best; run again it goes on where it stopped
---results_name NAME the folder under results/ that keeps finished runs; by default the training set'"'"'s size and aligner
+--results_name NAME the folder under results/ that keeps finished runs; by default the training set'"'"'s size and aligner;
+                    none keeps none, and the report goes into --expdir
 --nj N              processes, and runs trained at a time: 2        --ngpu N  GPUs for a training: 0
 --max_bad X, --max_unaligned X   the share of utterances that may be unusable (0.05) or unaligned (0.15)
 --feature_backend   kaldi (kaldi-native-fbank) or torchaudio
@@ -100,6 +101,7 @@ if [ "$dev_split" = true ]; then
 fi
 
 if [ "$tune" = true ]; then
+  [ -n "$results" ] || fail "--tune true keeps what it tries under results/: --results_name cannot be none"
   if begin_stage 3 "searching settings of $variants on $dev_set, seeds $seeds, in $expdir/tuning/"; then
     tune_variants
     end_stage "wrote $results/tuning/"
@@ -119,10 +121,10 @@ fi
 
 if begin_stage 5 "scoring: PER, codebook use, unit quality"; then
   for_each_run score_run
-  end_stage "wrote $expdir/*/scores.json and $results/"
+  end_stage "wrote $expdir/*/scores.json${results:+ and $results/}"
 fi
 
 if begin_stage 6 "report: RESULTS.md and figures"; then
-  vqbn-report --results results --out RESULTS.md
-  end_stage "wrote RESULTS.md"
+  write_report
+  end_stage
 fi

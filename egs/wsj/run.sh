@@ -36,7 +36,8 @@ stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 
 --train_options STR more options for vqbn-train, such as "--vq_codebook_size 512"; --tag names such runs ("K512")
 --expdir, --datadir, --dumpdir   where runs, data directories and features go: exp, data, dump;
                     with --data mini exp/mini and the folders data and dump in it
---results_name NAME the folder under results/ that keeps finished runs; by default the training set'"'"'s size and aligner
+--results_name NAME the folder under results/ that keeps finished runs; by default the training set'"'"'s size and aligner;
+                    none keeps none, and the report goes into --expdir
 --nj N              processes, and runs trained at a time: 2        --ngpu N  GPUs for a training: 0
 --max_bad X, --max_unaligned X   the share of utterances that may be unusable (0.05) or unaligned (0.15)
 --feature_backend   kaldi (kaldi-native-fbank) or torchaudio
@@ -135,10 +136,6 @@ if begin_stage 5 "scoring: PER, codebook use, unit quality"; then
 fi
 
 if begin_stage 6 "report: RESULTS.md and figures"; then
-  if [ "$data" = mini ]; then
-    vqbn-report --expdir "$expdir" --data_label "$data_label" --out "$expdir/RESULTS.md"
-  else
-    vqbn-report --results results --out RESULTS.md
-  fi
+  write_report
   end_stage
 fi

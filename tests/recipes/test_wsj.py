@@ -71,7 +71,7 @@ RUN = "exp/bn_reest_lr-speaker_cmvn_seed1"
 def finished(lab) -> subprocess.CompletedProcess:
     """What the recipe printed, from the discs to the scores."""
     discs = ("--wsj0", "LDC93S6B", "--wsj1", "LDC94S13B", "--kaldi_exp", "s5/exp")
-    result = run(*discs, *PLACES, "--cmvn", "speaker", "--stop_stage", "4", "--train_options", SMALL, cwd=lab)
+    result = run(*discs, *PLACES, "--cmvn", "speaker", "--train_options", SMALL, cwd=lab)
     assert result.returncode == 0, result.stdout + result.stderr
     return result
 
@@ -86,12 +86,12 @@ def test_the_discs_go_through_all_stages(lab, finished):
         assert len((lab / "dump" / name / "cmvn.scp").read_text().splitlines()) == 2 * len(parts)
     for name in ("test_dev93", "test_eval92"):
         assert len((lab / f"{RUN}/decode_{name}/hyp.trn").read_text().splitlines()) == 2 * COUNT
+    assert "WSJ, 24 training utterances, kaldi alignments" in (lab / "exp/RESULTS.md").read_text()
+    assert not (TOP / "egs/wsj/results/none").exists()
     assert "train_si284: 24 utterances of 4 speakers, but whole discs have 37416" in finished.stderr
 
 
 def test_scores_are_apart_for_dev_and_eval(lab, finished):
-    command = [str(TOP / "egs/wsj/local/score.sh"), "--expdir", RUN, "--dumpdir", "dump"]
-    subprocess.run([*command, "--sets", "test_dev93 test_eval92"], cwd=lab, check=True, capture_output=True)
     scores = json.loads((lab / RUN / "scores.json").read_text())
     assert sorted(scores) == ["test_dev93", "test_eval92"]
     assert all(each["per"] >= 0 for each in scores.values())
