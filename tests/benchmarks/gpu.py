@@ -144,7 +144,7 @@ def time_blocks(args: argparse.Namespace) -> None:
                 fused_lookup._TILES = ((128, (*blocks[:2], dim, *blocks[2:])),)
                 fused_lookup._precision = lambda device, precision=precision: precision
                 label = f"D {dim} {blocks} {precision}"
-                lookup._too_large.clear()
+                lookup._not_fused.clear()
                 indices = lookup._fused(x[:, None], codebook[None])
                 if indices is None:
                     print(f"{label}: does not fit", flush=True)
@@ -155,7 +155,7 @@ def time_blocks(args: argparse.Namespace) -> None:
                 rate = 2 * 20480 * 8192 * dim / milliseconds / 1e9
                 print(f"{label}: {milliseconds:.3f} ms, {rate:.1f} TFLOP/s, {wrong:.3%} other", flush=True)
     fused_lookup._precision, fused_lookup._TILES = normal, tiles
-    lookup._too_large.clear()
+    lookup._not_fused.clear()
 
 
 def time_kmeans(args: argparse.Namespace) -> None:

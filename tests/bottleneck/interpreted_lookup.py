@@ -65,7 +65,30 @@ def test_a_gpu_with_too_little_memory_takes_the_tiled_lookup(monkeypatch):
     x, codebook = torch.randn(5, 1, 8), torch.randn(1, 90, 8)
     assert torch.equal(lookup._fused(x, codebook), fused(x, codebook))
     monkeypatch.setattr(fused_lookup, "fused_nearest_codes", refuse)
-    monkeypatch.setattr(lookup, "_too_large", set())
+    monkeypatch.setattr(lookup, "_not_fused", set())
     assert lookup._fused(x, codebook) is None
     monkeypatch.undo()
     assert lookup._fused(x, codebook) is not None
+
+
+def test_a_machine_without_a_compiler_takes_the_tiled_lookup_and_says_so_once(monkeypatch, caplog):
+    def refuse(*_):
+        raise RuntimeError("Failed to find C compiler")
+
+    monkeypatch.setattr(fused_lookup, "fused_nearest_codes", refuse)
+    monkeypatch.setattr(lookup, "_not_fused", set())
+    x, codebook = torch.randn(5, 1, 8), torch.randn(1, 90, 8)
+    for _ in range(2):
+        assert lookup._fused(x, codebook) is None
+    assert [record.message for record in caplog.records if "Failed to find C compiler" in record.message] == [
+        "codes are looked up without Triton's kernel, which can't be compiled: Failed to find C compiler"
+    ]
+
+
+def test_errors_of_the_gpu_are_not_hidden(monkeypatch):
+    def refuse(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(fused_lookup, "fused_nearest_codes", refuse)
+    with pytest.raises(torch.OutOfMemoryError):
+        lookup._fused(torch.randn(5, 1, 8), torch.randn(1, 90, 8))

@@ -224,6 +224,13 @@ def test_damage_inside_the_zip_of_alignments_is_found(prepared, tmp_path, mini):
     assert import_alignments(data, paths=tmp_path / "paths.zip") == {"train": 59, "dev": 10, "test": 20}
 
 
+def test_aligned_images_of_more_pixels_than_a_line_has_are_refused(prepared, tmp_path, monkeypatch):
+    data = shutil.copytree(prepared / "data", tmp_path / "data")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(InputError, match=r"nl/\w+/\d+/line\d+\.jpg: damaged.*decompression bomb"):
+        import_alignments(data)
+
+
 def test_an_alphabet_that_lacks_a_character_is_refused(mini, tmp_path):
     alphabet = tmp_path / "alphabet.json"
     alphabet.write_text(json.dumps({"*": 0, " ": 1, "_": 1, **{c: i for i, c in enumerate("abcdefghijklmnop", 2)}}))

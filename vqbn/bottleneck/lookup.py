@@ -2,9 +2,14 @@
 
 import contextlib
 import functools
+import importlib
 import importlib.util
+import logging
+import subprocess
 
 import torch
+
+logger = logging.getLogger(__name__)
 
 # A tile of scores has at most so many rows, and so many entries while that leaves it a few dozen rows: it should stay
 # in a core's cache between the product that writes it and the argmin that reads it.
@@ -136,11 +141,10 @@ def _nearest_tiled(x: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor:
 
 
 def _fused(x: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor | None:
-    """`_nearest_tiled` as one kernel for GPUs; None where Triton is missing, or a tile of it too large for this GPU."""
+    """`_nearest_tiled` as one kernel for GPUs; None where Triton or a tile of it cannot be used."""
     dim = x.shape[2]
-    if not _has_triton() or (x.device, dim) in _too_large:
+    if not _has_triton() or (x.device, dim) in _not_fused:
         return None
-    # Imported here: nobody without a GPU waits for Triton.
     from vqbn.bottleneck.fused_lookup import OutOfResources, fused_nearest_codes
 
     # Triton launches on the current GPU, whichever holds the vectors.
@@ -149,17 +153,31 @@ def _fused(x: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor | None:
         try:
             return fused_nearest_codes(x, centres, weights[..., :dim], weights[..., dim])
         except OutOfResources:
-            _too_large.add((x.device, dim))
+            _not_fused.add((x.device, dim))
+            return None
+        except (torch.OutOfMemoryError, torch.AcceleratorError):
+            raise
+        except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
+            # Triton compiles with the machine's C compiler; many an image for containers has none.
+            _not_fused.add((x.device, dim))
+            logger.warning("codes are looked up without Triton's kernel, which can't be compiled: %s", error)
             return None
 
 
-# Devices and dimensions for which the kernel does not fit.
-_too_large: set[tuple[torch.device, int]] = set()
+# Devices and dimensions for which the kernel does not fit, or can't be compiled.
+_not_fused: set[tuple[torch.device, int]] = set()
 
 
 @functools.cache
 def _has_triton() -> bool:
-    return importlib.util.find_spec("triton") is not None
+    """Whether Triton is there and can be imported; nobody without a GPU waits for that."""
+    try:
+        importlib.import_module("vqbn.bottleneck.fused_lookup")
+    except ImportError as error:
+        if importlib.util.find_spec("triton") is not None:
+            logger.warning("codes are looked up without Triton, which can't be imported: %s", error)
+        return False
+    return True
 
 
 @torch.library.register_fake("vqbn::nearest_codes")

@@ -99,7 +99,7 @@ def prepare(
     if empty := [name for name, lines in sets.items() if not lines]:
         raise InputError(
             f"{source.path}: {empty[0]} would have no lines: {len(held)} pages are held out of train for a share of "
-            f"{dev_share:g} (--dev_share); expected at least two pages in train"
+            f"{dev_share:g}; expected at least two pages in train"
         )
     texts = [line.text for lines in sets.values() for line in lines]
     for lines in sets.values() if known else ():
@@ -246,7 +246,7 @@ def image_width(corpus: CorpusZip, line: Line, height: int = HEIGHT) -> int:
     try:
         with Image.open(io.BytesIO(corpus.read(line.image))) as image:
             return width_at(image.size, height)
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"{line.image}: damaged, or not an image ({error})") from error
 
 
