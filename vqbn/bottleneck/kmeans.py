@@ -252,24 +252,28 @@ def _plus_plus(
     errors = distances(chosen)[0].clamp_(min=0)
     errors[chosen] = 0
     importance = masses.float()
-    found = [chosen]
+    found = chosen
     while len(found) < k:
         cumulative = (errors * masses).cumsum(0)
         if not bool(cumulative[-1] > 0):
-            return x[_fill(torch.cat(found), k, len(x), generator)]
+            return x[_fill(found, k, len(x), generator)]
         steps = min(batch, 1 + len(found) // 8, k - len(found))
         candidates = _draw(cumulative, torch.rand(steps * trials, dtype=torch.float64, generator=generator))
         to_all = distances(candidates)
+        picked, worthwhile = [], []
+        # Nothing here looks at a value: a GPU would be waited for at every centroid.
         for step in range(steps):
             left, drawn = to_all[step * trials : (step + 1) * trials], candidates[step * trials : (step + 1) * trials]
             torch.minimum(left, errors, out=left)
-            best = (left @ importance).argmin()
-            if steps > 1 and not bool(errors[drawn[best]] > 0):
-                continue
-            errors = left[best].clamp_(min=0)
-            errors[drawn[best]] = 0
-            found.append(drawn[best : best + 1])
-    return x[torch.cat(found)]
+            best = (left @ importance).argmin().view(1)
+            picked.append(drawn.index_select(0, best))
+            # A vector that lies on a centroid lowers no error: its errors are those that there are.
+            worthwhile.append(errors.index_select(0, picked[-1]) > 0)
+            errors = left.index_select(0, best)[0].clamp_(min=0)
+            errors.index_fill_(0, picked[-1], 0)
+        new = torch.cat(picked)
+        found = torch.cat([found, new if steps == 1 else new[torch.cat(worthwhile)]])
+    return x[found]
 
 
 def _fill(chosen: torch.Tensor, k: int, count: int, generator: torch.Generator) -> torch.Tensor:

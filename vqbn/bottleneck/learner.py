@@ -135,12 +135,15 @@ class CodebookLearner:
             else:
                 indices = codes = torch.full(latents.shape[:2], -1, dtype=torch.int64, device=latents.device)
         else:
-            usable = _usable(latents, valid)
+            # Row numbers, and not the mask: on a GPU each use of that would wait for the count of its rows.
+            usable = _usable(latents, valid).nonzero()[:, 0]
             indices = torch.full(latents.shape[:2], -1, dtype=torch.int64, device=latents.device)
             vectors = latents[usable]
             if self.clock.quantizing:
-                indices[usable] = nearest_codes(vectors, codebook)
-            codes = indices[usable]
+                codes = nearest_codes(vectors, codebook)
+                indices[usable] = codes
+            else:
+                codes = indices[: len(usable)]
         # Counts and sums of many vectors are more than half precision can hold.
         vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
         self._accumulate(vectors, codes, sampling)
@@ -174,7 +177,7 @@ class CodebookLearner:
         total = self.num_codebooks * self.codebook_size
         first = torch.arange(self.num_codebooks, device=indices.device) * self.codebook_size
         codes = (indices + first).reshape(-1)
-        counts = torch.bincount(codes, minlength=total).view(self.num_codebooks, -1).to(vectors.dtype)
+        counts = _counted(codes, total).view(self.num_codebooks, -1).to(vectors.dtype)
         if self.ema_decay is None:
             return [counts]
         sums = vectors.new_zeros(total, self.codeword_dim)
@@ -360,6 +363,14 @@ class CodebookLearner:
         self._counts = tensors.get("counts")
         self._sums = tensors.get("sums")
         self.alarm.load(values["alarm"], tensors)
+
+
+def _counted(codes: torch.Tensor, total: int) -> torch.Tensor:
+    """How often each of 0..total-1 is among the codes (n,), int64 (total,)."""
+    if codes.device.type == "cpu":
+        return torch.bincount(codes, minlength=total)
+    # bincount waits for the largest code, to know how long its answer is. Integers add up to the same in any order.
+    return codes.new_zeros(total).scatter_add_(0, codes, torch.ones_like(codes))
 
 
 def _usable(latents: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
