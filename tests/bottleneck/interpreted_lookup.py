@@ -5,18 +5,11 @@ import torch
 
 from vqbn.bottleneck import fused_lookup, lookup
 from vqbn.bottleneck.fused_lookup import fused_nearest_codes
-from vqbn.bottleneck.lookup import _centred
-
-
-def fused(x, codebooks):
-    """`nearest_codes` for (N, C, D) and (C, K, D) with the kernel."""
-    centres, weights = _centred(codebooks, on_cpu=False)
-    return fused_nearest_codes(x, centres, weights[..., :-1], weights[..., -1])
 
 
 def same(x, codebooks):
     """Whether both choose the same; where not, whether float64 finds the two equally near."""
-    found, expected = fused(x, codebooks), torch.ops.vqbn.nearest_codes(x, codebooks)
+    found, expected = fused_nearest_codes(x, codebooks), torch.ops.vqbn.nearest_codes(x, codebooks)
     assert found.shape == expected.shape
     assert found.dtype == torch.int64
     for c, codewords in enumerate(codebooks.double()):
@@ -43,19 +36,19 @@ def test_other_types_and_strides(dtype):
 def test_of_equal_codewords_the_first_across_tiles_and_parts():
     codebook = torch.randn(1, 700, 8)
     codebook[0, [3, 100, 699]] = 5.0
-    assert fused(torch.full((2, 1, 8), 5.0), codebook).tolist() == [[3], [3]]
+    assert fused_nearest_codes(torch.full((2, 1, 8), 5.0), codebook).tolist() == [[3], [3]]
 
 
 def test_what_is_not_finite_disturbs_nothing_else():
     x, codebook = torch.randn(5, 1, 8), torch.randn(1, 90, 8)
-    expected = fused(x, codebook)
+    expected = fused_nearest_codes(x, codebook)
     x[1, 0, 3], x[2, 0, 0] = torch.nan, torch.inf
-    found = fused(x, codebook)
+    found = fused_nearest_codes(x, codebook)
     assert torch.equal(found[[0, 3, 4]], expected[[0, 3, 4]])
     assert bool(((found >= 0) & (found < 90)).all())
     codebook[0, int(expected[0, 0])] = torch.nan
     codebook[0, 7] = torch.inf
-    assert not set(fused(x[[0, 3, 4]], codebook).flatten().tolist()) & {int(expected[0, 0]), 7}
+    assert not set(fused_nearest_codes(x[[0, 3, 4]], codebook).flatten().tolist()) & {int(expected[0, 0]), 7}
 
 
 def test_a_gpu_with_too_little_memory_takes_the_tiled_lookup(monkeypatch):
@@ -63,7 +56,7 @@ def test_a_gpu_with_too_little_memory_takes_the_tiled_lookup(monkeypatch):
         raise fused_lookup.OutOfResources(262144, 101376, "shared memory")
 
     x, codebook = torch.randn(5, 1, 8), torch.randn(1, 90, 8)
-    assert torch.equal(lookup._fused(x, codebook), fused(x, codebook))
+    assert torch.equal(lookup._fused(x, codebook), fused_nearest_codes(x, codebook))
     monkeypatch.setattr(fused_lookup, "fused_nearest_codes", refuse)
     monkeypatch.setattr(lookup, "_not_fused", set())
     assert lookup._fused(x, codebook) is None

@@ -13,14 +13,15 @@ _TILES = ((64, (128, 128, 64, 8, 3)), (128, (64, 64, 128, 4, 3)))
 _TILE_OF_MORE = (64, 64, 64, 4, 2)
 # Fewer programs than this leave a large GPU idle; the codewords of few vectors are divided among several.
 _PROGRAMS = 264
+# Values whose square float32 can't hold enter no centre.
+_LARGEST = 1e18
 
 
 @triton.jit
 def _fused_kernel(
     x,
     centres,
-    directions,
-    half_norms,
+    codebooks,
     scores_out,
     indices_out,
     count,
@@ -42,28 +43,36 @@ def _fused_kernel(
     d = tl.arange(0, block_d)
     rows = x + n.to(tl.int64)[:, None] * x_stride_n + book * x_stride_c
     if dim <= block_d:
+        centre = tl.load(centres + book * dim + d, mask=d < dim, other=0.0)
         inside = (n < count)[:, None] & (d < dim)[None, :]
-        vectors = tl.load(rows + d[None, :] * x_stride_d, mask=inside, other=0.0).to(tl.float32)
-        vectors -= tl.load(centres + book * dim + d, mask=d < dim, other=0.0)[None, :]
+        vectors = tl.load(rows + d[None, :] * x_stride_d, mask=inside, other=0.0).to(tl.float32) - centre[None, :]
     lowest = tl.full((block_n, block_k), float("inf"), tl.float32)
     where = tl.zeros((block_n, block_k), tl.int32)
     first = part * per_part
     for start in range(first, tl.minimum(first + per_part, size), block_k):
         k = start + tl.arange(0, block_k)
-        codewords = directions + (book * size + k).to(tl.int64)[None, :] * dim
-        halves = tl.load(half_norms + book * size + k, mask=k < size, other=float("inf"))
-        scores = tl.broadcast_to(halves[None, :], (block_n, block_k))
+        codewords = codebooks + (book * size + k).to(tl.int64)[None, :] * dim
+        # With the centre c, |x - w|² = |x - c|² + 2 (|w - c|²/2 - (x - c)·(w - c)); the first is the same for all.
+        # The half norm of a codeword with a non-finite value is infinite or not a number, and so are its scores.
         if dim <= block_d:
             columns = tl.load(codewords + d[:, None], mask=(k < size)[None, :] & (d < dim)[:, None], other=0.0)
-            scores = tl.dot(vectors, columns, scores, input_precision=precision)
+            directions = centre[:, None] - columns.to(tl.float32)
+            halves = tl.where(k < size, tl.sum(directions * directions, axis=0) * 0.5, float("inf"))
+            scores = tl.broadcast_to(halves[None, :], (block_n, block_k))
+            scores = tl.dot(vectors, directions, scores, input_precision=precision)
         else:
+            halves = tl.where(k < size, 0.0, float("inf"))
+            scores = tl.zeros((block_n, block_k), tl.float32)
             for begin in range(0, dim, block_d):
                 e = begin + d
+                centre = tl.load(centres + book * dim + e, mask=e < dim, other=0.0)
                 inside = (n < count)[:, None] & (e < dim)[None, :]
-                some = tl.load(rows + e[None, :] * x_stride_d, mask=inside, other=0.0).to(tl.float32)
-                some -= tl.load(centres + book * dim + e, mask=e < dim, other=0.0)[None, :]
+                some = tl.load(rows + e[None, :] * x_stride_d, mask=inside, other=0.0).to(tl.float32) - centre[None, :]
                 columns = tl.load(codewords + e[:, None], mask=(k < size)[None, :] & (e < dim)[:, None], other=0.0)
-                scores = tl.dot(some, columns, scores, input_precision=precision)
+                directions = centre[:, None] - columns.to(tl.float32)
+                halves += tl.sum(directions * directions, axis=0) * 0.5
+                scores = tl.dot(some, directions, scores, input_precision=precision)
+            scores += halves[None, :]
         # False where a score is not a number, so that such a vector keeps the first index.
         closer = scores < lowest
         lowest = tl.where(closer, scores, lowest)
@@ -75,18 +84,15 @@ def _fused_kernel(
     tl.store(indices_out + place, index, mask=n < count)
 
 
-def fused_nearest_codes(
-    x: torch.Tensor, centres: torch.Tensor, directions: torch.Tensor, half_norms: torch.Tensor
-) -> torch.Tensor:
-    """Index of the lowest half_norm + (vector - centre)·direction, the lowest index of equal ones.
+def fused_nearest_codes(x: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor:
+    """The nearest codeword of every vector, the first of equally near ones, by distances from the codewords' mean.
 
     Products are as exact as float32's: on GPUs with TF32 as sums of three products of its operands' halves.
 
     Args:
         x: vectors, float of any width and strides, (N, C, D), N at least 1.
-        centres: float32 (C, 1, D).
-        directions: float32 (C, K, D), finite.
-        half_norms: float32 (C, K); infinite for codewords that are not to be chosen.
+        codebooks: codewords, float of any width, (C, K, D); one with a non-finite value, or whose square is none, is
+            not chosen.
 
     Returns:
         int64 (N, C); 0 for a vector with a non-finite value.
@@ -95,7 +101,10 @@ def fused_nearest_codes(
         OutOfResources: a tile doesn't fit this GPU's shared memory.
     """
     count, num_codebooks, dim = x.shape
-    size = directions.shape[1]
+    size = codebooks.shape[1]
+    codebooks = codebooks.contiguous()
+    # Any centre gives the same indices, but for rounding: it need not be exactly the mean of those that can be chosen.
+    centres = torch.where(codebooks.abs() < _LARGEST, codebooks, 0).mean(1, dtype=torch.float32)
     block_n, block_k, block_d, warps, stages = next((tile for most, tile in _TILES if dim <= most), _TILE_OF_MORE)
     tiles = triton.cdiv(count, block_n)
     blocks = triton.cdiv(size, block_k)
@@ -106,9 +115,8 @@ def fused_nearest_codes(
     indices = torch.empty(parts, num_codebooks, count, dtype=torch.int64, device=x.device)
     _fused_kernel[(tiles, num_codebooks, parts)](
         x,
-        centres.contiguous(),
-        directions.contiguous(),
-        half_norms.contiguous(),
+        centres,
+        codebooks,
         scores,
         indices,
         count,
@@ -125,9 +133,9 @@ def fused_nearest_codes(
     )
     if parts == 1:
         return indices[0].t().contiguous()
-    # Parts follow one another: among equals the lowest index is that of the earliest part.
-    best = torch.where(scores == scores.amin(0), indices, size).amin(0)
-    return best.t().contiguous()
+    # Parts follow one another, and argmin takes the first of equals: the earliest part, which has the lowest index.
+    best = scores.argmin(0, keepdim=True)
+    return indices.gather(0, best)[0].t().contiguous()
 
 
 def _precision(device: torch.device) -> str:

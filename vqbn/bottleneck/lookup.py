@@ -149,9 +149,8 @@ def _fused(x: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor | None:
 
     # Triton launches on the current GPU, whichever holds the vectors.
     with torch.autocast(x.device.type, enabled=False), torch.cuda.device_of(x):
-        centres, weights = _centred(codebooks, on_cpu=False)
         try:
-            return fused_nearest_codes(x, centres, weights[..., :dim], weights[..., dim])
+            return fused_nearest_codes(x, codebooks)
         except OutOfResources:
             _not_fused.add((x.device, dim))
             return None
