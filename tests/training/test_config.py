@@ -79,6 +79,11 @@ def test_a_wrong_line_is_named(file, line, words):
         assert f"{path}:3:" in message
 
 
+def test_clusterings_may_go_on_to_the_end(file):
+    path = file("reestimation: true\nreestimation_start: 5\nreestimation_until: end\n")
+    assert parse("--config", path, "--max_updates", 400)["reestimation_until"] == 400
+
+
 @pytest.mark.parametrize(
     ("text", "where", "problem"),
     [

@@ -71,6 +71,8 @@ def parse_arguments(argv: Sequence[str], prog: str, description: str, keys: Sequ
             config[key.name] = key.parse(value) if key.name in origins else value
         except ValueError as error:
             raise InputError(f"{origins[key.name]}: {error}") from error
+    if config["reestimation_until"] == "end":
+        config["reestimation_until"] = config["max_updates"]
     check_together(config, origins)
     return config
 

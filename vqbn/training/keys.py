@@ -23,6 +23,11 @@ def scale(text: str) -> str | float:
     return text if text in ("xavier", "uniform") else number(text)
 
 
+def update_or_end(text: str) -> int | str:
+    """Read the number of an update, or the word for the last."""
+    return text if text == "end" else int(text)
+
+
 @dataclass(frozen=True)
 class Key:
     """One key of the configuration.
@@ -187,7 +192,14 @@ BOTTLENECK = (
                 2341,
                 "The update that the first clustering takes effect for; none quantises before.",
             ),
-            count("reestimation_until", 5851, "The last update that a clustering may take effect for."),
+            Key(
+                "reestimation_until",
+                5851,
+                update_or_end,
+                "a whole number of at least 1, or end",
+                "The last update that a clustering may take effect for; end: that of the training.",
+                lambda value: value == "end" or value >= 1,
+            ),
             count("reestimation_every", 1170, "Updates between clusterings."),
             Key(
                 "reestimation_growth",
