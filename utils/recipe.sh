@@ -74,6 +74,23 @@ peers_extra() {
   echo "$1"
 }
 
+# kept_run VARIANT SEED: whether the run's results file is all there is of it: it was trained elsewhere, or exp/ removed.
+# What a run is called says the recipe's own run_name.
+kept_run() {
+  local name
+  name=$(run_name "$1" "$2")
+  [ -n "$results" ] && [ -f "$results/$name.json" ] && [ ! -d "$expdir/$name/checkpoints" ] || return 1
+  log "$name is done already: $results/$name.json"
+}
+
+# begin_run VARIANT SEED: sets $run, the run's folder, and keeps there what the user called first.
+begin_run() {
+  run=$expdir/$(run_name "$1" "$2")
+  mkdir -p "$run"
+  [ -f "$run/command.txt" ] || echo "$invocation" >"$run/command.txt"
+  log "training $run; its log is $run/job.log"
+}
+
 # for_each_run FUNCTION: calls FUNCTION VARIANT SEED for every variant and seed, $nj at a time.
 # A run that fails does not stop the others; the stage then fails at its end.
 for_each_run() {

@@ -114,23 +114,12 @@ train_run() {
     targets=(--token_type "$token_type" --units "$datadir/units_$units" --vocab_size "$vocab_size")
     targets+=(--chunk_frames 0 --chunks_per_utterance 1)
   fi
-  run=$expdir/$(run_name "$1" "$2")
+  begin_run "$1" "$2"
   for config in $train_config "$(variant_config "$1")"; do configs+=(--config "$config"); done
-  mkdir -p "$run"
-  [ -f "$run/command.txt" ] || echo "$invocation" >"$run/command.txt"
-  log "training $run; its log is $run/job.log"
   # shellcheck disable=SC2086
   "$train_cmd" "$run/job.log" vqbn-train "${configs[@]}" --dump "$dumpdir" --train_set "$train_set" \
     --dev_set "$dev_set" --expdir "$run" --seed "$2" --ngpu "$ngpu" --cmvn "$cmvn" --results "$results" \
     "${targets[@]}" $train_options
-}
-
-# kept_run VARIANT SEED: whether the run's results file is all there is of it: it was trained elsewhere, or exp/ removed.
-kept_run() {
-  local name
-  name=$(run_name "$1" "$2")
-  [ -n "$results" ] && [ -f "$results/$name.json" ] && [ ! -d "$expdir/$name/checkpoints" ] || return 1
-  log "$name is done already: $results/$name.json"
 }
 
 # decode_run VARIANT SEED: stage 4. score_run VARIANT SEED: stage 5.

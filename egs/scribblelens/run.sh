@@ -98,22 +98,11 @@ run_name() { echo "$1${tag:+-$tag}_seed$2"; }
 # train_run VARIANT SEED: goes on from the last checkpoint, and does nothing if the run is finished.
 train_run() {
   local configs=() config run
-  run=$expdir/$(run_name "$1" "$2")
+  begin_run "$1" "$2"
   for config in $train_config "conf/train_$1.yaml"; do configs+=(--config "$config"); done
-  mkdir -p "$run"
-  [ -f "$run/command.txt" ] || echo "$invocation" >"$run/command.txt"
-  log "training $run; its log is $run/job.log"
   # shellcheck disable=SC2086,SC2154
   "$train_cmd" "$run/job.log" vqbn-train-handwriting "${configs[@]}" --dump "$dumpdir" --expdir "$run" --seed "$2" \
     --ngpu "$ngpu" --results "$results" $train_options
-}
-
-# kept_run VARIANT SEED: whether the run's results file is all there is of it: it was trained elsewhere, or exp/ removed.
-kept_run() {
-  local name
-  name=$(run_name "$1" "$2")
-  [ -n "$results" ] && [ -f "$results/$name.json" ] && [ ! -d "$expdir/$name/checkpoints" ] || return 1
-  log "$name is done already: $results/$name.json"
 }
 
 decode_run() {
