@@ -5,6 +5,7 @@ import torch
 
 from vqbn import ReestimationSchedule, VQBottleneck, kmeans
 from vqbn.bottleneck.lookup import nearest_codes
+from vqbn.bottleneck.normalization import MaskedBatchNorm
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 
@@ -17,7 +18,7 @@ VARIANTS = {
 }
 
 
-def trained(options, device, updates=8, **autocast):
+def trained(options, device, updates=8, padded=True, **autocast):
     """A bottleneck after some updates, its outputs for a fixed batch, and its input's last gradient."""
     torch.manual_seed(0)
     bottleneck = VQBottleneck(24, 16, 32, codebook_init=1.0, **options).to(device)
@@ -26,7 +27,7 @@ def trained(options, device, updates=8, **autocast):
     generator = torch.Generator().manual_seed(1)
     for _ in range(updates):
         x = torch.randn(6, 40, 24, generator=generator).to(device).requires_grad_()
-        lengths = torch.tensor([40, 40, 33, 20, 40, 7], device=device)
+        lengths = torch.tensor([40, 40, 33, 20, 40, 7], device=device) if padded else None
         with torch.autocast(device, **autocast) if autocast else torch.enable_grad():
             output = bottleneck(x, lengths=lengths)
             loss = output.quantized.square().mean() + output.loss
@@ -36,10 +37,11 @@ def trained(options, device, updates=8, **autocast):
     return bottleneck, bottleneck.eval()(torch.randn(200, 24, generator=generator).to(device)), x.grad
 
 
+@pytest.mark.parametrize("padded", [True, False])
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_gpu_comes_to_what_the_cpu_comes_to(variant):
-    expected, outputs, gradient = trained(VARIANTS[variant], "cpu")
-    found, on_gpu, gradient_on_gpu = trained(VARIANTS[variant], "cuda")
+def test_a_gpu_comes_to_what_the_cpu_comes_to(variant, padded):
+    expected, outputs, gradient = trained(VARIANTS[variant], "cpu", padded=padded)
+    found, on_gpu, gradient_on_gpu = trained(VARIANTS[variant], "cuda", padded=padded)
     assert on_gpu.quantized.is_cuda
     assert found.quantizing == expected.quantizing
     torch.testing.assert_close(found.codebook.cpu(), expected.codebook, rtol=1e-3, atol=1e-3)
@@ -47,6 +49,20 @@ def test_a_gpu_comes_to_what_the_cpu_comes_to(variant):
     assert (on_gpu.indices.cpu() == outputs.indices).double().mean() > 0.98
     events = [[(e.update, e.vectors, e.used) for e in each.learner.reestimations] for each in (found, expected)]
     assert events[0] == events[1]
+
+
+@pytest.mark.parametrize("offset", [0, 1e2, 1e4])
+def test_statistics_of_a_whole_batch_are_as_exact_as_of_a_padded_one(offset):
+    x = torch.randn(2048, 64, device="cuda") + offset
+    expected = torch.nn.BatchNorm1d(64).double().cuda()
+    wanted = expected(x.double())
+    errors = {}
+    for whole in (True, False):
+        norm = MaskedBatchNorm(64).cuda()
+        errors[whole] = (norm(x, whole=whole) - wanted).abs().max().item()
+        torch.testing.assert_close(norm.running_mean.double(), expected.running_mean, rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(norm.running_var.double(), expected.running_var, rtol=1e-3, atol=1e-5)
+    assert errors[True] <= 2 * errors[False] + 1e-5
 
 
 def test_state_goes_from_one_device_to_the_other():

@@ -36,7 +36,7 @@ def test_scaled_gradients_in_half_precision_are_in_proportion(dtype, update, nor
     loss, expected = plain(x)
     loss.backward()
     # Codes that rounding in the encoder changes would change the gradients by more than their scale.
-    half.bottleneck.learner.learn = lambda latents, codebook, valid, sampling: expected.indices.view(-1, 1)
+    half.bottleneck.learner.learn = lambda latents, codebook, valid, sampling: (expected.indices.view(-1, 1), True)
 
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**12)
     optimizer = torch.optim.SGD(half.parameters(), 0.0)

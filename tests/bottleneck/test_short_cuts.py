@@ -35,8 +35,8 @@ def train(**options) -> tuple[dict, list]:
 )
 def test_short_cuts_change_no_bit(options, monkeypatch):
     state, found = train(**options)
-    monkeypatch.setattr("vqbn.bottleneck.quantizer._seen_to_be_true", lambda condition: False)
-    monkeypatch.setattr("vqbn.bottleneck.learner._all_usable", lambda latents, valid: False)
+    for module in ("quantizer", "learner"):
+        monkeypatch.setattr(f"vqbn.bottleneck.{module}.seen_to_be_usable", lambda vectors, valid, waiting: False)
     expected_state, expected = train(**options)
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):

@@ -29,9 +29,9 @@ def ema_update(
         new_sums: the sums of these vectors, (..., K, D).
         decay: γ.
     """
-    kept = torch.where(counts > _NOTHING, decay, 0.0).to(counts.dtype)
+    kept = (counts > _NOTHING).to(counts.dtype).mul_(decay)
     counts.mul_(kept).add_(new_counts.to(counts.dtype), alpha=1 - decay)
     sums.mul_(kept.unsqueeze(-1)).add_(new_sums.to(sums.dtype), alpha=1 - decay)
-    used = counts > SMALLEST_COUNT
-    means = sums / torch.where(used, counts, 1.0).unsqueeze(-1)
-    codebook.copy_(torch.where(used.unsqueeze(-1), means.to(codebook.dtype), codebook))
+    unused = (counts > SMALLEST_COUNT).logical_not_().unsqueeze(-1)
+    means = sums / counts.unsqueeze(-1).masked_fill(unused, 1.0)
+    codebook.copy_(torch.where(unused, codebook, means.to(codebook.dtype)))

@@ -1,7 +1,6 @@
 """What a codebook learns from training beside gradients: moving averages and clusterings."""
 
 import logging
-import math
 import sys
 import time
 import warnings
@@ -15,6 +14,7 @@ from vqbn.bottleneck.clock import Clock
 from vqbn.bottleneck.distributed import effective_group, row_counts, sum_together
 from vqbn.bottleneck.ema import ema_update
 from vqbn.bottleneck.lookup import nearest_codes
+from vqbn.bottleneck.padding import seen_to_be_usable, usable
 from vqbn.bottleneck.reestimation import Reestimation, reestimate_together
 from vqbn.bottleneck.reservoir import Reservoir
 from vqbn.bottleneck.row_sums import add_rows
@@ -101,7 +101,9 @@ class CodebookLearner:
 
     # --- In a forward -------------------------------------------------------------------------------------------------
 
-    def assign(self, latents: torch.Tensor, codebook: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
+    def assign(
+        self, latents: torch.Tensor, codebook: torch.Tensor, valid: torch.Tensor | None
+    ) -> tuple[torch.Tensor, bool]:
         """Find codes.
 
         Args:
@@ -110,24 +112,25 @@ class CodebookLearner:
             valid: bool (N,), False where there is padding; or None.
 
         Returns:
-            Indices int64 (N, C); -1 where there is no code.
+            Indices int64 (N, C), -1 where there is no code; and whether it is known that all have one.
         """
         if not self.clock.quantizing:
-            return torch.full(latents.shape[:2], -1, dtype=torch.int64, device=latents.device)
+            return torch.full(latents.shape[:2], -1, dtype=torch.int64, device=latents.device), False
         indices = nearest_codes(latents, codebook)
-        if _all_usable(latents, valid):
-            return indices
-        return torch.where(_usable(latents, valid).unsqueeze(1), indices, -1)
+        if seen_to_be_usable(latents, valid, waiting=False):
+            return indices, True
+        return indices.masked_fill_(~usable(latents, valid).unsqueeze(1), -1), False
 
     def learn(
         self, latents: torch.Tensor, codebook: torch.Tensor, valid: torch.Tensor | None, sampling: bool
-    ) -> torch.Tensor:
+    ) -> tuple[torch.Tensor, bool]:
         """`assign`, and remember what the next update of the codebook needs.
 
         Args:
             sampling: show the vectors to the reservoir; off if the codebook is frozen.
         """
-        if _all_usable(latents, valid):
+        whole = seen_to_be_usable(latents, valid, waiting=True)
+        if whole:
             # As below, without copies of all vectors.
             vectors = latents
             if self.clock.quantizing:
@@ -136,21 +139,21 @@ class CodebookLearner:
                 indices = codes = torch.full(latents.shape[:2], -1, dtype=torch.int64, device=latents.device)
         else:
             # Row numbers, and not the mask: on a GPU each use of that would wait for the count of its rows.
-            usable = _usable(latents, valid).nonzero()[:, 0]
+            rows = usable(latents, valid).nonzero()[:, 0]
             indices = torch.full(latents.shape[:2], -1, dtype=torch.int64, device=latents.device)
-            vectors = latents[usable]
+            vectors = latents[rows]
             if self.clock.quantizing:
                 codes = nearest_codes(vectors, codebook)
-                indices[usable] = codes
+                indices[rows] = codes
             else:
-                codes = indices[: len(usable)]
+                codes = indices[: len(rows)]
         # Counts and sums of many vectors are more than half precision can hold.
         vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
         self._accumulate(vectors, codes, sampling)
         if len(vectors):
             self.encoder_norm = vectors.norm(dim=2).mean()
         self.clock.pending = True
-        return indices
+        return indices, whole and self.clock.quantizing
 
     def _accumulate(self, vectors: torch.Tensor, indices: torch.Tensor, sampling: bool) -> None:
         """Count the vectors of all processes, (n, C, D), with their indices, (n, C), and show them to the reservoir."""
@@ -371,16 +374,3 @@ def _counted(codes: torch.Tensor, total: int) -> torch.Tensor:
         return torch.bincount(codes, minlength=total)
     # bincount waits for the largest code, to know how long its answer is. Integers add up to the same in any order.
     return codes.new_zeros(total).scatter_add_(0, codes, torch.ones_like(codes))
-
-
-def _usable(latents: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
-    """Bool (N,): which vectors are real and finite."""
-    finite = latents.isfinite().flatten(1).all(1)
-    return finite if valid is None else finite & valid
-
-
-def _all_usable(latents: torch.Tensor, valid: torch.Tensor | None) -> bool:
-    """Whether all vectors are real and finite, if that is cheap to see: the sum of finite values is finite."""
-    if latents.device.type != "cpu" or torch.compiler.is_exporting() or torch.jit.is_tracing():
-        return False
-    return (valid is None or bool(valid.all())) and math.isfinite(latents.sum())

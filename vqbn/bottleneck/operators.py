@@ -36,7 +36,7 @@ def learn(
     effects: torch.Tensor,
 ) -> torch.Tensor:
     """`CodebookLearner.learn`."""
-    return _learners[number].learn(latents, codebook, valid, sampling)
+    return _learners[number].learn(latents, codebook, valid, sampling)[0]
 
 
 @learn.register_fake
@@ -47,7 +47,7 @@ def _(number, latents, codebook, valid, sampling, effects):
 @torch.library.custom_op("vqbn::assign", mutates_args=())
 def assign(number: int, latents: torch.Tensor, codebook: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
     """`CodebookLearner.assign`."""
-    return _learners[number].assign(latents, codebook, valid)
+    return _learners[number].assign(latents, codebook, valid)[0]
 
 
 @assign.register_fake

@@ -1,4 +1,6 @@
-"""Which vectors of a padded batch are real."""
+"""Which vectors of a padded batch are real, and which can be computed with."""
+
+import math
 
 import torch
 
@@ -41,3 +43,35 @@ def valid_positions(
     if readable and not bool(((lengths >= 0) & (lengths <= x.shape[1])).all()):
         raise ValueError(f"lengths must be within 0..{x.shape[1]}, the padded length; got {lengths.tolist()}")
     return torch.arange(x.shape[1], device=x.device) < lengths.to(x.device).unsqueeze(1)
+
+
+def usable(vectors: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
+    """Bool (N,): which of `vectors` (N, ...) are real, as `valid` (N,) says, and finite."""
+    finite = vectors.isfinite().flatten(1).all(1)
+    return finite if valid is None else finite & valid
+
+
+def seen_to_be_usable(vectors: torch.Tensor, valid: torch.Tensor | None, waiting: bool) -> bool:
+    """Whether all vectors are real and finite, if that is cheap to see: the sum of finite values is finite.
+
+    What keeps the others out can then be left out. It costs more than the arithmetic on a CPU; and on a GPU, where one
+    look takes as long as launching a few kernels, it launches dozens.
+
+    Args:
+        vectors: (N, ...).
+        valid: bool (N,), False where there is padding; or None.
+        waiting: look on a GPU too, which waits for all that was launched.
+    """
+    if in_graph(vectors) or torch.compiler.is_exporting() or torch.jit.is_tracing():
+        return False
+    if vectors.device.type == "cpu":
+        return (valid is None or bool(valid.all())) and math.isfinite(vectors.detach().sum())
+    if not waiting:
+        return False
+    total = vectors.detach().sum()
+    return math.isfinite(total) if valid is None else bool(total.isfinite() & valid.all())
+
+
+def in_graph(x: torch.Tensor) -> bool:
+    """Whether a compiler, or a tensor without values, stands in for the computation."""
+    return torch.compiler.is_compiling() or x.is_meta or type(x) not in (torch.Tensor, torch.nn.Parameter)

@@ -18,7 +18,7 @@ from vqbn.bottleneck.kmeans import SEEDINGS
 from vqbn.bottleneck.learner import CodebookLearner
 from vqbn.bottleneck.normalization import MaskedBatchNorm
 from vqbn.bottleneck.output import BottleneckOutput
-from vqbn.bottleneck.padding import valid_positions
+from vqbn.bottleneck.padding import in_graph, seen_to_be_usable, valid_positions
 from vqbn.bottleneck.reestimation import Reestimation
 from vqbn.bottleneck.row_sums import add_rows
 from vqbn.bottleneck.schedule import ReestimationSchedule
@@ -270,13 +270,17 @@ class VQBottleneck(nn.Module):
         # Exported, the context would be an operator of its own that no other runtime knows.
         with contextlib.nullcontext() if _exporting() else torch.autocast(x.device.type, enabled=False):
             x = x.to(self.codebook.dtype).reshape(-1, self.input_dim)
+            learning = self.training and self._is_trainable()
             if valid is not None:
                 valid = valid.reshape(-1)
-                x = torch.where(valid.unsqueeze(1), x, 0.0)
-            learning = self.training and self._is_trainable()
-            latents = self._latents(x, valid, learning)
-            indices = self._indices(latents, valid, learning)
-            quantized, loss = self._quantize(latents, indices, valid)
+            whole = seen_to_be_usable(x, valid, waiting=learning)
+            if whole:
+                valid = None
+            elif valid is not None:
+                x = x.masked_fill(~valid.unsqueeze(1), 0.0)
+            latents = self._latents(x, valid, learning, whole)
+            indices, all_coded = self._indices(latents, valid, learning)
+            quantized, loss = self._quantize(latents, indices, valid, all_coded)
         return BottleneckOutput(
             quantized.reshape(*shape, self.code_dim), indices.reshape(*shape, self.num_codebooks), loss
         )
@@ -291,43 +295,57 @@ class VQBottleneck(nn.Module):
             raise TypeError(f"the input must be a floating-point tensor, not {x.dtype}")
         return valid_positions(x, lengths, mask)
 
-    def _latents(self, x: torch.Tensor, valid: torch.Tensor | None, learning: bool) -> torch.Tensor:
-        """What is compared with the codewords, (N, num_codebooks, codeword_dim), of `x` (N, input_dim)."""
+    def _latents(
+        self, x: torch.Tensor, valid: torch.Tensor | None, learning: bool, whole: bool = False
+    ) -> torch.Tensor:
+        """What is compared with the codewords, (N, num_codebooks, codeword_dim), of `x` (N, input_dim).
+
+        `whole`: all of `x` is known to be real and finite.
+        """
         group = effective_group(self.learner.process_group) if learning else None
         if self.projection is not None:
             if self.normalization is not None:
-                x = self.normalization(x, valid, learning, group)
+                x = self.normalization(x, valid, learning, group, whole)
             return self.projection(x).view(-1, self.num_codebooks, self.codeword_dim)
         latents = x.view(-1, self.num_codebooks, self.codeword_dim)
         if self.normalization is not None:
             spread = None if valid is None else valid.repeat_interleave(self.num_codebooks)
-            flat = self.normalization(latents.reshape(-1, self.codeword_dim), spread, learning, group)
+            flat = self.normalization(latents.reshape(-1, self.codeword_dim), spread, learning, group, whole)
             latents = flat.view_as(latents)
         return latents
 
-    def _indices(self, latents: torch.Tensor, valid: torch.Tensor | None, learning: bool) -> torch.Tensor:
-        """Code indices (N, num_codebooks), and all that a training step leaves behind."""
+    def _indices(self, latents: torch.Tensor, valid: torch.Tensor | None, learning: bool) -> tuple[torch.Tensor, bool]:
+        """Code indices (N, num_codebooks), whether all are known to be codes; and all that a step leaves behind."""
         latents, codebook = latents.detach(), self.codebook
         if _exporting():
             return self.learner.assign(latents, codebook.detach(), valid)
-        number, effects = self.learner.number, self._effects
+        free = learning and self._codebook_is_free()
         with torch.no_grad():
+            if in_graph(latents):
+                number, effects = self.learner.number, self._effects
+                if not learning:
+                    return operators.assign(number, latents, codebook, valid), False
+                if self._following is None:
+                    operators.complete_update(number, codebook, *self._averages, free, effects)
+                return operators.learn(number, latents, codebook, valid, free, effects), False
+            # The same without the operators, which cost more than a small lookup.
             if not learning:
-                return operators.assign(number, latents, codebook, valid)
-            free = self._codebook_is_free()
+                return self.learner.assign(latents, codebook, valid)
             if self._following is None:
-                operators.complete_update(number, codebook, *self._averages, free, effects)
-            return operators.learn(number, latents, codebook, valid, free, effects)
+                self.learner.complete_update(codebook, *self._averages, free)
+            return self.learner.learn(latents, codebook, valid, free)
 
     def _quantize(
-        self, latents: torch.Tensor, indices: torch.Tensor, valid: torch.Tensor | None
+        self, latents: torch.Tensor, indices: torch.Tensor, valid: torch.Tensor | None, all_coded: bool
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The output (N, num_codebooks, codeword_dim) and the loss."""
-        has_code = (indices >= 0).unsqueeze(2)
-        codes, codebook = self._rows(indices.clamp(min=0)), self.codebook.view(-1, self.codeword_dim)
+        """The output (N, num_codebooks, codeword_dim) and the loss; `all_coded`: no index is -1."""
+        codebook = self.codebook.view(-1, self.codeword_dim)
         codebook_weight = self.codebook_weight if self.update == "gradient" else 0.0
-        # A choice that is seen to be the same everywhere costs more than the arithmetic that it chooses from.
-        chosen = None if _seen_to_be_true(has_code) else has_code
+        if all_coded:
+            chosen, codes, number = None, self._rows(indices), max(1, indices.numel())
+        else:
+            chosen = (indices >= 0).unsqueeze(2)
+            codes, number = self._rows(indices.clamp(min=0)), chosen.sum().clamp(min=1)
         if _exporting():
             quantized, _, distances = _quantize(latents, codebook, codes, chosen)
             distances = (self.commitment + codebook_weight) * distances
@@ -339,7 +357,7 @@ class VQBottleneck(nn.Module):
             quantized = torch.where(chosen, quantized, latents)
             if valid is not None:
                 quantized = torch.where(valid.view(-1, 1, 1), quantized, 0.0)
-        loss = distances / (has_code.sum().clamp(min=1) * self.codeword_dim)
+        loss = distances / (number * self.codeword_dim)
         if self.switch is not None:
             loss = loss + 0.0 * self.switch
         return quantized, loss
@@ -350,6 +368,8 @@ class VQBottleneck(nn.Module):
 
     def _rows(self, indices: torch.Tensor) -> torch.Tensor:
         """Which rows of all codebooks, one below the other, indices (N, num_codebooks) stand for."""
+        if self.num_codebooks == 1:
+            return indices
         return indices + torch.arange(self.num_codebooks, device=indices.device) * self.codebook_size
 
     def decode_indices(self, indices: torch.Tensor) -> torch.Tensor:
@@ -612,16 +632,6 @@ def _quantize(
 def _exporting() -> bool:
     """Whether a graph is made for a runtime that doesn't know this package's operators."""
     return torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export() or torch.jit.is_tracing()
-
-
-def _seen_to_be_true(condition: torch.Tensor) -> bool:
-    """Whether a condition holds everywhere, if a look at it costs nothing: a choice by it can then be left out.
-
-    On a GPU a look would wait, in a graph it can't be taken; on a CPU the choice costs more than the arithmetic.
-    """
-    if condition.device.type != "cpu" or torch.compiler.is_compiling() or _exporting():
-        return False
-    return bool(condition.all())
 
 
 def _advice(normalization: str, update: str, reestimation: ReestimationSchedule | None) -> str:

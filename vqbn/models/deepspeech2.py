@@ -86,7 +86,7 @@ class DeepSpeech2Encoder(nn.Module):
         Returns:
             (batch, ceil(time / subsampling), output_dim), zeros after each item's end, and the (batch,) lengths.
         """
-        if lengths is not None and bool((lengths == features.shape[1]).all()):
+        if lengths is not None and all_whole(lengths, features.shape[1]):
             # Nothing is padded: the plain path is the same and faster.
             x, _ = self._encode(features, None)
             return x, self.output_lengths(lengths)
@@ -108,6 +108,11 @@ class DeepSpeech2Encoder(nn.Module):
         for lstm in self.lstms:
             x = sum_directions(lstm, x, lengths)
         return x, lengths
+
+
+def all_whole(lengths: Tensor, time: int) -> bool:
+    """Whether nothing is padded: all lengths (batch,) are `time`."""
+    return bool((lengths == time).all())
 
 
 def valid_frames(lengths: Tensor | None, time: int) -> Tensor | None:

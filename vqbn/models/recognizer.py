@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from vqbn.models.deepspeech2 import DeepSpeech2Encoder
+from vqbn.models.deepspeech2 import DeepSpeech2Encoder, all_whole
 from vqbn.models.latent_mixer import LatentMixer
 
 
@@ -61,9 +61,15 @@ class Recognizer(nn.Module):
         Returns:
             A `RecognizerOutput`; latent t covers the frames from subsampling·t on.
         """
-        encoded, lengths = self.encoder(features, lengths)
-        codes = self.bottleneck(encoded, lengths=lengths)
+        if lengths is not None and all_whole(lengths, features.shape[1]):
+            # Seen once, so that no part need keep anything out.
+            lengths, padded = self.encoder.output_lengths(lengths), None
+            encoded, _ = self.encoder(features)
+        else:
+            encoded, lengths = self.encoder(features, lengths)
+            padded = lengths
+        codes = self.bottleneck(encoded, lengths=padded)
         x = codes.quantized
         if self.mixer is not None:
-            x = self.mixer(x, lengths)
+            x = self.mixer(x, padded)
         return RecognizerOutput(self.head(x).log_softmax(-1), lengths, codes.indices, codes.loss)
