@@ -13,6 +13,8 @@ SEEDINGS = ("k-means||", "k-means++", "random")
 _ROUNDS = 5
 _OVERSAMPLING, _FEWEST = 0.5, 64
 _BATCH = 16
+# Of a batch of centroids those are left out that an earlier one comes so near to, in parts of their error before it.
+_NEAR = 0.5
 # Temporary copies are made of so many rows, and so many distances are held, at a time.
 _CHUNK, _ENTRIES = 1 << 15, 1 << 20
 
@@ -242,8 +244,8 @@ def _plus_plus(
         k: the number of centroids, at most N.
         weights: float64 (N,), or None for 1.
         generator: a CPU generator.
-        batch: up to so many centroids draw from the errors as they were before the first of them (but are chosen by
-            the errors as they are): one large matrix product is several times faster than many small ones.
+        batch: up to so many centroids are drawn, and chosen, by the errors as they were before the first of them: some
+            large operations instead of many small ones.
     """
     trials = 2 + int(math.log(k))
     distances = _Distances(x)
@@ -259,20 +261,18 @@ def _plus_plus(
             return x[_fill(found, k, len(x), generator)]
         steps = min(batch, 1 + len(found) // 8, k - len(found))
         candidates = _draw(cumulative, torch.rand(steps * trials, dtype=torch.float64, generator=generator))
-        to_all = distances(candidates)
-        picked, worthwhile = [], []
-        # Nothing here looks at a value: a GPU would be waited for at every centroid.
-        for step in range(steps):
-            left, drawn = to_all[step * trials : (step + 1) * trials], candidates[step * trials : (step + 1) * trials]
-            torch.minimum(left, errors, out=left)
-            best = (left @ importance).argmin().view(1)
-            picked.append(drawn.index_select(0, best))
-            # A vector that lies on a centroid lowers no error: its errors are those that there are.
-            worthwhile.append(errors.index_select(0, picked[-1]) > 0)
-            errors = left.index_select(0, best)[0].clamp_(min=0)
-            errors.index_fill_(0, picked[-1], 0)
-        new = torch.cat(picked)
-        found = torch.cat([found, new if steps == 1 else new[torch.cat(worthwhile)]])
+        left = torch.minimum(distances(candidates), errors)
+        best = (left @ importance).view(steps, trials).argmin(1)
+        best += torch.arange(0, steps * trials, trials, device=x.device)
+        picked, left = candidates[best], left[best]
+        if steps > 1:
+            # One for which an earlier one does is not taken.
+            near = left[:, picked] < _NEAR * errors[picked]
+            taken = near.triu(1).any(0).logical_not_().nonzero()[:, 0]
+            picked, left = picked[taken], left[taken]
+        errors = left.amin(0).clamp_(min=0)
+        errors[picked] = 0
+        found = torch.cat([found, picked])
     return x[found]
 
 
