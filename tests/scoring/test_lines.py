@@ -21,7 +21,7 @@ from vqbn.models.pixelcnn_sampling import draw
 from vqbn.scoring.line_decoding import DecodedLines, read_decoded_lines, write_decoded_lines
 from vqbn.scoring.line_pictures import SAMPLES, reconstruct
 from vqbn.scoring.lines import character_accuracy, codebook_scores, score_lines
-from vqbn.scoring.probe import Coded, fit_probe, probe_errors
+from vqbn.scoring.probe import Coded, fit_probe, probe_errors, probe_loss
 from vqbn.scoring.scale_figure import write_study
 from vqbn.training.config import parse_arguments
 from vqbn.training.handwriting import build_line_autoencoder
@@ -138,12 +138,18 @@ def test_a_study_of_scales_beside_the_results_is_in_the_report(run, tmp_path):
     results = tmp_path / "results/strokes"
     shutil.copytree(run.parent / "results/strokes", results)
     point = {"scale": 10.0, "seed": 1, "probe_error": 88.25, "task_score": 0.34567, "used_codes": 3, "codebook_size": 8}
-    point |= {"perplexity": 2.5, "codeword_norm_after": 1.0, "encoder_norm_after": 4.0, "updates": 400}
+    point |= {
+        "perplexity": 2.5,
+        "probe_loss": 2.8125,
+        "codeword_norm_after": 1.0,
+        "encoder_norm_after": 4.0,
+        "updates": 400,
+    }
     write_study(results / "scale/study.json", [point], "drawn strokes")
     assert report(["--results", str(tmp_path / "results"), "--out", str(tmp_path / "RESULTS.md")]) == 0
     text = (tmp_path / "RESULTS.md").read_text().split("### Scale of codewords")[1]
     assert "a probe reads characters from code indices" in text
-    assert "| 10 | 1 | 88.2 | 0.346 | 3 of 8 | 2.5 | 0.25 |" in text
+    assert "| 10 | 1 | 88.2 | 2.812 | 0.346 | 3 of 8 | 2.5 | 0.25 |" in text
     assert "(results/strokes/scale/study.png)" in text
 
 
@@ -160,6 +166,7 @@ def test_a_study_of_scales_probes_the_transcribed_lines_of_a_run(line_dump, tmp_
         coded[name] = list(map(Coded, score_lines(model, dataset, 100).codes, targets))
     probe = fit_probe(coded["train"], 8, len(dataset.alphabet), seed=1)
     assert point["probe_error"] == pytest.approx(probe_errors(probe, coded["dev"]).rate)
+    assert point["probe_loss"] == pytest.approx(probe_loss(probe, coded["dev"]))
     assert point["task_score"] == pytest.approx(score_lines(model, dataset, 100).bpd, rel=1e-5)
     assert out.with_suffix(".png").exists()
 

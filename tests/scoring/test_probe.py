@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from vqbn.scoring.probe import Coded, IndexProbe, fit_probe, probe_errors
+from vqbn.scoring.probe import Coded, IndexProbe, fit_probe, probe_errors, probe_loss
 
 
 def speech(count, seed, codes_per_symbol=4, collapsed=False, num_codebooks=1):
@@ -27,6 +27,31 @@ def test_symbols_are_read_from_codes_that_stand_for_them():
 def test_collapsed_codes_say_nothing():
     probe = fit_probe(speech(60, 0, collapsed=True), 21, 6, epochs=10)
     assert probe_errors(probe, speech(20, 1, collapsed=True)).rate > 70
+
+
+def test_the_loss_is_nats_per_symbol_whatever_the_batches():
+    probe, lines = IndexProbe(21, 1, 6), speech(10, 1)
+    lines[3] = Coded(lines[3].codes, lines[3].targets[:2])
+    each = [
+        torch.nn.functional.ctc_loss(
+            probe(torch.as_tensor(line.codes)[None])[0], torch.as_tensor(line.targets), [24], [len(line.targets)]
+        )
+        * len(line.targets)
+        for line in lines
+    ]
+    expected = pytest.approx(sum(each).item() / 56, rel=1e-5)
+    assert probe_loss(probe, lines) == expected
+    assert probe_loss(probe, lines, batch_size=3) == expected
+
+
+def test_one_telling_code_lowers_the_loss():
+    collapsed, telling = speech(60, 0, collapsed=True), speech(60, 0)
+    telling = [Coded(np.where(line.codes > 16, 1, 0), line.targets) for line in telling]
+    losses = []
+    for lines in (collapsed, telling):
+        probe = fit_probe(lines, 21, 6, epochs=10)
+        losses.append(probe_loss(probe, lines))
+    assert losses[1] < 0.95 * losses[0]
 
 
 def test_it_is_a_function_of_its_arguments():

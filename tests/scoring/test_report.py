@@ -266,5 +266,7 @@ def test_a_study_of_scales_is_shown(tmp_path):
     point |= {"perplexity": 500.0, "codeword_norm_after": 1.0, "encoder_norm_after": 4.0, "updates": 470}
     made = {"Made": ([point], tmp_path / "results/made/scale/study.png")}
     text = write_up({"Made": [run("bn", 1, 50.0)]}, {}, tmp_path, scales=made)
-    assert rows(text, "### Scale of codewords") == [["0.1", "1", "61.2", "80.0", "1,200 of 2,048", "500.0", "0.25"]]
+    assert rows(text, "### Scale of codewords") == [
+        ["0.1", "1", "61.2", "–", "80.0", "1,200 of 2,048", "500.0", "0.25"]
+    ]
     assert "(results/made/scale/study.png)" in text

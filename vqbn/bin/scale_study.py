@@ -71,10 +71,10 @@ def main(argv: list[str]) -> None:
         points.append(asdict(point))
         write_study(out, points, args.data_label)
         logger.info(
-            "scale %g, seed %d: probe %.1f %% errors, %d of %d codes used, perplexity %.1f; norms at the end %.3g "
-            "(codewords) %.3g (encoder)",
-            *(point.scale, point.seed, point.probe_error, point.used_codes, point.codebook_size, point.perplexity),
-            *(point.codeword_norm_after, point.encoder_norm_after),
+            "scale %g, seed %d: probe %.1f %% errors, %.3f nats a symbol, %d of %d codes used, perplexity %.1f; "
+            "norms at the end %.3g (codewords) %.3g (encoder)",
+            *(point.scale, point.seed, point.probe_error, point.probe_loss, point.used_codes, point.codebook_size),
+            *(point.perplexity, point.codeword_norm_after, point.encoder_norm_after),
         )
     picture = out.with_suffix(".png")
     save_figure(draw_study(points, args.data_label, SYMBOLS[args.subject]), picture)

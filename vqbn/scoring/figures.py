@@ -197,7 +197,7 @@ def curve_points(runs: Iterable[Result], key: str) -> dict[int, list[float]]:
 def new_figure(title: str, columns: int = 1, share: bool = True) -> tuple[Figure, Axes]:
     """A figure with a grid and without a box around it; its panels share their scale or not."""
     # Without pyplot: it needs no display and leaves no global state behind.
-    figure = Figure(figsize=(7.5 if columns == 1 else 11, 5.2), layout="constrained")
+    figure = Figure(figsize=(7.5 if columns == 1 else 3.7 * max(columns, 3), 5.2), layout="constrained")
     axes = figure.subplots(1, columns, sharey=share)
     figure.suptitle(title, fontsize=11)
     for one in np.atleast_1d(axes):

@@ -103,6 +103,26 @@ def probe_errors(probe: IndexProbe, sequences: Sequence[Coded], batch_size: int 
     return errors
 
 
+@torch.no_grad()
+def probe_loss(probe: IndexProbe, sequences: Sequence[Coded], batch_size: int = 64) -> float:
+    """The CTC loss of a probe in nats per symbol, pooled.
+
+    Where codes tell little a greedy reading is all blanks, and its errors are 100 % whatever else the codes tell.
+
+    Raises:
+        ValueError: there is no symbol.
+    """
+    symbols = sum(len(each.targets) for each in sequences)
+    if not symbols:
+        raise ValueError("expected at least one symbol to measure the probe on")
+    total = 0.0
+    for start in range(0, len(sequences), batch_size):
+        codes, lengths, targets, target_lengths = pad(sequences[start : start + batch_size])
+        loss = ctc_loss(probe(codes), lengths, targets, target_lengths, "token")
+        total += loss.item() * int(target_lengths.sum())
+    return total / symbols
+
+
 def pad(sequences: Sequence[Coded]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Codes (batch, time, num_codebooks), their lengths, targets (batch, symbols) and their lengths, zeros at ends."""
     lengths = [len(each.codes) for each in sequences]

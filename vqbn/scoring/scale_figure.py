@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vqbn.files import replacing
@@ -54,29 +55,34 @@ def studies(folders: Iterable[Path]) -> dict[Path, tuple[list[dict], Path]]:
 
 
 def draw_study(points: Sequence[dict], data: str, symbols: str = "phone") -> Figure:
-    """Error rate of the probe, and perplexity and codes used, against the scale at the start; means over seeds."""
-    figure, panels = new_figure(f"Scale of codewords relative to encoder outputs, without BN\n{data}", 2, share=False)
+    """Errors and loss of the probe, perplexity and codes used, against the scale at the start; means over seeds.
+
+    The loss is left out where a point has none.
+    """
+    lossy = all(point.get("probe_loss") is not None for point in points)
+    title = f"Scale of codewords relative to encoder outputs, without BN\n{data}"
+    figure, panels = new_figure(title, 2 + lossy, share=False)
     scales = sorted({point["scale"] for point in points})
 
     def mean(key: str) -> list[float]:
         values = [[point[key] for point in points if point["scale"] == scale] for scale in scales]
         return [sum(each) / len(each) for each in values]
 
-    panels[0].plot(scales, mean("probe_error"), color="#0072B2", marker="o")
-    panels[0].plot(
-        [point["scale"] for point in points],
-        [point["probe_error"] for point in points],
-        color="#0072B2",
-        marker=".",
-        linestyle="",
-        alpha=0.5,
-    )
-    panels[0].set_ylabel(f"{symbols} error rate of an index-only probe (%)")
-    panels[1].plot(scales, mean("used_codes"), color="#D55E00", marker="s", label="codes used")
-    panels[1].plot(scales, mean("perplexity"), color="#009E73", marker="^", label="perplexity")
-    panels[1].set_ylim(bottom=0.9)
-    logarithmic(panels[1])
-    panels[1].legend(fontsize=9)
+    def draw(axes: Axes, key: str, label: str) -> None:
+        axes.plot(scales, mean(key), color="#0072B2", marker="o")
+        dots = [point["scale"] for point in points], [point[key] for point in points]
+        axes.plot(*dots, color="#0072B2", marker=".", linestyle="", alpha=0.5)
+        axes.set_ylabel(label)
+
+    draw(panels[0], "probe_error", f"{symbols} error rate of an index-only probe (%)")
+    if lossy:
+        draw(panels[1], "probe_loss", f"CTC loss of the probe (nats per {symbols})")
+    usage = panels[-1]
+    usage.plot(scales, mean("used_codes"), color="#D55E00", marker="s", label="codes used")
+    usage.plot(scales, mean("perplexity"), color="#009E73", marker="^", label="perplexity")
+    usage.set_ylim(bottom=0.9)
+    logarithmic(usage)
+    usage.legend(fontsize=9)
     for axes in panels:
         axes.set_xscale("log")
         axes.axvline(1, color="black", linewidth=0.8, linestyle=":")
@@ -113,6 +119,7 @@ def scale_table(
             f"{point['scale']:g}",
             str(point["seed"]),
             f"{point['probe_error']:.1f}",
+            "–" if point.get("probe_loss") is None else f"{point['probe_loss']:.3f}",
             f"{point['task_score']:.{digits}f}",
             f"{point['used_codes']:,} of {point['codebook_size']:,}",
             f"{point['perplexity']:,.1f}",
@@ -120,12 +127,12 @@ def scale_table(
         ]
         for point in points
     ]
-    header = ["scale at the start", "seed", "errors of the probe %", score, "codes used", "perplexity"]
-    header.append("scale at the end")
+    header = ["scale at the start", "seed", "errors of the probe %", "its loss in nats", score]
+    header += ["codes used", "perplexity", "scale at the end"]
     link = Path(os.path.relpath(picture, folder)).as_posix()
     return (
         "### Scale of codewords\n\nNorm of codewords over that of encoder outputs, without BN, after "
-        f"{points[0]['updates']:,} updates; a probe reads {symbols} from code indices alone (the paper's Figure 1a)."
-        "\n\n"
+        f"{points[0]['updates']:,} updates; a probe reads {symbols} from code indices alone (the paper's Figure 1a): "
+        f"its errors, and its CTC loss per symbol, which tells codes apart where all readings are blanks.\n\n"
         f"{markdown_table(header, rows)}\n![Probe errors and codes used against the scale of codewords.]({link})\n"
     )

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import torch
 
 from vqbn.errors import InputError
-from vqbn.scoring.probe import Coded, fit_probe, probe_errors
+from vqbn.scoring.probe import Coded, fit_probe, probe_errors, probe_loss
 from vqbn.training.config import configuration_hash
 from vqbn.training.experiment import Experiment
 from vqbn.training.run import train
@@ -52,6 +52,7 @@ class Point:
         codebook_size: K.
         updates: of the training.
         config_hash: what the run's results depend on.
+        probe_loss: CTC loss of the probe in nats per symbol of the development set; None in files of older versions.
     """
 
     scale: float
@@ -68,6 +69,7 @@ class Point:
     codebook_size: int
     updates: int
     config_hash: str
+    probe_loss: float | None = None
 
 
 def norms_at_start(config: Config, experiment: Experiment) -> tuple[float, float]:
@@ -122,6 +124,7 @@ def measure(scale: float, config: Config, subject: Subject, norms: tuple[float, 
         codebook_size=config["vq_codebook_size"],
         updates=after["update"],
         config_hash=configuration_hash(config, subject.experiment.keys),
+        probe_loss=probe_loss(probe, coded[1]),
     )
 
 
