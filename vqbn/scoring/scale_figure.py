@@ -86,7 +86,7 @@ def draw_study(points: Sequence[dict], data: str, symbols: str = "phone") -> Fig
     for axes in panels:
         axes.set_xscale("log")
         axes.axvline(1, color="black", linewidth=0.8, linestyle=":")
-        axes.set_xlabel("norm of codewords / norm of encoder outputs, at the start")
+    figure.supxlabel("norm of codewords / norm of encoder outputs, at the start", fontsize=10)
     return figure
 
 
