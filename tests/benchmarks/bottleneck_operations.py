@@ -189,17 +189,18 @@ def mixture(count: int, dim: int, seed: int) -> tuple[torch.Tensor, torch.Tensor
 class LloydIterations:
     """Counts Lloyd's iterations, which end early when no vector changes its cluster: the bound is per iteration."""
 
-    def __init__(self, size: int):
-        self.size = size
+    def __init__(self):
         self.count = 0
 
     def __enter__(self) -> "LloydIterations":
         def counting(x, centroids, weights, iterations, lloyd=kmeans_module._lloyd):
-            def lookup(vectors, codebook, find=kmeans_module.nearest_codes):
-                self.count += 1
-                return find(vectors, codebook)
+            self.count += 1
 
-            with mock.patch.object(kmeans_module, "nearest_codes", lookup):
+            def again(*vectors, find=kmeans_module._nearest_again):
+                self.count += 1
+                return find(*vectors)
+
+            with mock.patch.object(kmeans_module, "_nearest_again", again):
                 return lloyd(x, centroids, weights, iterations)
 
         self._patch = mock.patch.object(kmeans_module, "_lloyd", counting)
@@ -220,7 +221,7 @@ def reestimations(args: argparse.Namespace) -> None:
         for seed in range(3):
             x, fresh = mixture(count, dim, seed)
             found: dict[str, torch.Tensor] = {}
-            iterations = LloydIterations(size)
+            iterations = LloydIterations()
 
             def ours(init: str, x=x, size=size, seed=seed, found=found) -> None:
                 found[init] = kmeans(x, size, init=init, generator=torch.Generator().manual_seed(seed))

@@ -1,5 +1,6 @@
 """K-means has the properties that make it k-means; the list follows scikit-learn's own tests."""
 
+import importlib
 import itertools
 import warnings
 
@@ -9,6 +10,10 @@ import torch
 from sklearn.cluster import KMeans
 
 from vqbn.bottleneck.kmeans import SEEDINGS, kmeans, kmeans_inertia
+from vqbn.bottleneck.lookup import nearest_codes
+
+# `vqbn.bottleneck.kmeans` as an attribute is the function.
+kmeans_module = importlib.import_module("vqbn.bottleneck.kmeans")
 
 SEEDS = range(3)
 
@@ -84,12 +89,28 @@ def test_more_iterations_never_raise_the_inertia(init, seed):
 
 def test_ends_when_no_vector_changes_its_cluster(monkeypatch):
     calls = []
-    module = __import__("vqbn.bottleneck.kmeans", fromlist=["nearest_codes"])
-    lookup = module.nearest_codes
-    monkeypatch.setattr(module, "nearest_codes", lambda *args: calls.append(1) or lookup(*args))
+    means = kmeans_module._means
+    monkeypatch.setattr(kmeans_module, "_means", lambda *args: calls.append(1) or means(*args))
     x = blobs(0, centres=4, spread=0.01)
     kmeans(x, 4, init=kmeans(x, 4), iterations=1000)
     assert len(calls) < 40
+
+
+@pytest.mark.parametrize("part", [0.0, 0.1, 0.4, 0.8])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_only_distances_to_centroids_that_moved_are_measured_again(seed, part):
+    x = blobs(seed, count=2000, spread=2.0)
+    before = x[:64].clone()
+    before[3] = before[2]
+    moved = torch.rand(64, generator=generator(seed)) < part
+    centroids = torch.where(moved[:, None], before + 0.5 * torch.randn(64, 8, generator=generator(seed)), before)
+    centroids[moved.nonzero()[:1]] = before[20]
+    indices = nearest_codes(x, before)
+    kept = indices.clone()
+    found = kmeans_module._nearest_again(x, centroids, indices, (centroids != before).any(1))
+    assert torch.equal(found, nearest_codes(x, centroids))
+    assert torch.equal(indices, kept)
+    assert part == 0 or not torch.equal(found, indices)
 
 
 @pytest.mark.parametrize("init", SEEDINGS)

@@ -12,7 +12,7 @@ from vqbn.bottleneck.row_sums import add_rows
 SEEDINGS = ("k-means||", "k-means++", "random")
 _ROUNDS = 5
 _OVERSAMPLING, _FEWEST = 0.5, 64
-_BATCH = 16
+_TRIALS, _BATCH = 5, 16
 # Of a batch of centroids those are left out that an earlier one comes so near to, in parts of their error before it.
 _NEAR = 0.5
 # Temporary copies are made of so many rows, and so many distances are held, at a time.
@@ -76,7 +76,7 @@ def kmeans(
         elif init == "random":
             centroids = _random_rows(vectors, k, weights, generator)
         elif init == "k-means++":
-            centroids = _plus_plus(vectors, k, weights, generator)
+            centroids = _plus_plus(vectors, k, weights, generator, 2 + int(math.log(k)))
         else:
             centroids = _parallel_plus_plus(vectors, k, weights, generator)
         centroids = _lloyd(vectors, centroids, weights, iterations)
@@ -153,19 +153,47 @@ def _cluster_sums(
 
 def _lloyd(x: torch.Tensor, centroids: torch.Tensor, weights: torch.Tensor | None, iterations: int) -> torch.Tensor:
     """Lloyd's algorithm on centred float32 vectors; weights are positive."""
-    k = len(centroids)
-    before = None
+    indices, moved = None, None
     for _ in range(iterations):
-        indices = nearest_codes(x, centroids)
-        if before is not None and torch.equal(indices, before):
-            break
-        before = indices
-        sums, counts = _cluster_sums(x, indices, k, weights)
-        centroids = _means(sums, counts, centroids)
+        if indices is None:
+            indices = nearest_codes(x, centroids)
+        else:
+            found = _nearest_again(x, centroids, indices, moved)
+            if torch.equal(found, indices):
+                break
+            indices = found
+        sums, counts = _cluster_sums(x, indices, len(centroids), weights)
+        before, centroids = centroids, _means(sums, counts, centroids)
         if not bool((counts > 0).all()):
             _relocate(x, centroids, indices, weights, sums, counts)
             centroids = _means(sums, counts, centroids)
+        moved = (centroids != before).any(1)
     return centroids
+
+
+def _nearest_again(
+    x: torch.Tensor, centroids: torch.Tensor, indices: torch.Tensor, moved: torch.Tensor
+) -> torch.Tensor:
+    """The nearest centroid of each vector, after those that the mask `moved` (k,) tells have moved.
+
+    `indices` (N,) are the nearest as they were before. A vector whose own centroid stayed where it was can only change
+    to one that moved; after a few iterations that is a small part of all the distances.
+    """
+    some = moved.nonzero()[:, 0]
+    if 2 * len(some) > len(centroids):
+        return nearest_codes(x, centroids)
+    if len(some) == 0:
+        return indices
+    lost = moved[indices]
+    kept, lost = (~lost).nonzero()[:, 0], lost.nonzero()[:, 0]
+    found = indices.clone()
+    found[lost] = nearest_codes(x[lost], centroids)
+    vectors, own = x[kept], indices[kept]
+    rivals = some[nearest_codes(vectors, centroids[some])]
+    difference = _squared_errors(vectors, centroids, rivals, None) - _squared_errors(vectors, centroids, own, None)
+    closer = (difference < 0) | ((difference == 0) & (rivals < own))
+    found[kept] = torch.where(closer, rivals, own)
+    return found
 
 
 def _means(sums: torch.Tensor, counts: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
@@ -232,11 +260,11 @@ class _Distances:
 
 
 def _plus_plus(
-    x: torch.Tensor, k: int, weights: torch.Tensor | None, generator: torch.Generator, batch: int = 1
+    x: torch.Tensor, k: int, weights: torch.Tensor | None, generator: torch.Generator, trials: int, batch: int = 1
 ) -> torch.Tensor:
     """Greedy k-means++ (Arthur and Vassilvitskii 2007).
 
-    For each centroid 2 + ln k vectors are drawn in proportion to their squared errors; the one that lowers the sum of
+    For each centroid `trials` vectors are drawn in proportion to their squared errors; the one that lowers the sum of
     errors most is taken.
 
     Args:
@@ -244,10 +272,10 @@ def _plus_plus(
         k: the number of centroids, at most N.
         weights: float64 (N,), or None for 1.
         generator: a CPU generator.
+        trials: how many vectors each centroid is chosen from.
         batch: up to so many centroids are drawn, and chosen, by the errors as they were before the first of them: some
             large operations instead of many small ones.
     """
-    trials = 2 + int(math.log(k))
     distances = _Distances(x)
     masses = torch.ones(len(x), dtype=torch.float64, device=x.device) if weights is None else weights
     chosen = _draw(masses.cumsum(0), torch.rand(1, dtype=torch.float64, generator=generator))
@@ -314,4 +342,4 @@ def _parallel_plus_plus(
         candidates = _fill(candidates, k, len(x), generator)
         nearest = nearest_codes(x, x[candidates])
     _, masses = _cluster_sums(x[:, :0], nearest, len(candidates), weights)
-    return _plus_plus(x[candidates], k, masses, generator, batch=_BATCH)
+    return _plus_plus(x[candidates], k, masses, generator, _TRIALS, _BATCH)
