@@ -49,11 +49,12 @@ def test_outputs_are_those_of_a_bottleneck(name):
         assert not output.quantized[item, length:].any()
 
 
+@pytest.mark.parametrize("normalization", ["none", "batch"])
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("name", PEERS)
-def test_padding_changes_nothing(name, training):
+def test_padding_changes_nothing(name, training, normalization):
     """The same sequences, padded further and with other values there: outputs, loss and what is learnt are equal."""
-    short, x = peer(name), batch()
+    short, x = peer(name, normalization=normalization), batch()
     long = copy.deepcopy(short)
     lengths = torch.tensor([100, 80, 1, 50])
     padded = torch.cat([x, torch.full((4, 30, 12), 1e3)], dim=1)
@@ -93,6 +94,16 @@ def test_the_encoder_learns_from_the_task_through_it(name):
     (output.quantized.square().sum() + output.loss).backward()
     assert x.grad.abs().sum() > 0
     assert bottleneck.projection.weight.grad.abs().sum() > 0
+
+
+def test_behind_batch_normalisation_small_latents_have_more_than_one_code():
+    plain, normalized = peer("fsq"), peer("fsq", normalization="batch")
+    small = 0.01 * batch()
+    assert len(plain(small).indices.unique()) <= 2
+    assert len(normalized(small).indices.unique()) > 20
+    learnt = normalized.eval()(batch()).indices
+    normalized(batch(1))
+    assert torch.equal(normalized(batch()).indices, learnt)
 
 
 @pytest.mark.parametrize("name", ["vqp_ema", "rotation", "cosine"])

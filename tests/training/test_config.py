@@ -171,7 +171,7 @@ def test_keys_that_came_later_leave_the_hashes_of_earlier_runs_as_they_were():
 @pytest.mark.parametrize(
     ("argv", "problem"),
     [
-        (["--vq_normalization", "batch"], "--vq_normalization: found batch, expected none: a peer's layer"),
+        (["--vq_update", "ema"], "--vq_update: found ema, expected gradient: a peer's layer"),
         (["--codebook_learning_rate", "0.01"], "--codebook_learning_rate: found 0.01, expected 0"),
         (["--reestimation", "true", "--reestimation_start", "5"], "--reestimation: found true, expected false"),
         (["--peer", "vqvae"], "--peer: expected one of vqp_ema, simvq"),

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from vqbn.bottleneck import BottleneckOutput
+from vqbn.bottleneck.normalization import MaskedBatchNorm
 from vqbn.errors import InputError
 from vqbn.models.deepspeech2 import valid_frames
 
@@ -23,10 +24,11 @@ FSQ_LEVELS = {
 
 
 class PeerBottleneck(nn.Module):
-    """A peer's layer behind the interface of `VQBottleneck`: a linear projection, then the layer.
+    """A peer's layer behind the interface of `VQBottleneck`: our batch normalisation or none, a linear projection, then
+    the layer.
 
     The layer sees the valid vectors alone, as one sequence: padding enters none of its statistics, whatever it does
-    with masks itself.
+    with masks itself. With several processes each normalises by its own vectors.
 
     Args:
         input_dim: dimension of the encoder's outputs.
@@ -34,15 +36,19 @@ class PeerBottleneck(nn.Module):
         layer: takes (1, vectors, code_dim) and returns the same quantised, indices (1, vectors), and its loss if it
             has one.
         codebook_size: codewords that `layer` chooses from.
+        normalization: "none", or "batch" for the same that `VQBottleneck` has, in front of the projection.
     """
 
     num_codebooks = 1
 
-    def __init__(self, input_dim: int, code_dim: int, layer: nn.Module, codebook_size: int):
+    def __init__(
+        self, input_dim: int, code_dim: int, layer: nn.Module, codebook_size: int, normalization: str = "none"
+    ):
         super().__init__()
         self.input_dim = input_dim
         self.code_dim = code_dim
         self.codebook_size = codebook_size
+        self.normalization = MaskedBatchNorm(input_dim) if normalization == "batch" else None
         self.projection = nn.Linear(input_dim, code_dim)
         self.layer = layer
 
@@ -61,12 +67,14 @@ class PeerBottleneck(nn.Module):
             layer's own, 0 where it has none.
         """
         valid = valid_frames(lengths, x.shape[1]) if lengths is not None else mask
-        projected = self.projection(x if valid is None else x.masked_fill(~valid.unsqueeze(-1), 0.0))
         valid = torch.ones(x.shape[:-1], dtype=torch.bool, device=x.device) if valid is None else valid
-        quantized = torch.zeros_like(projected, dtype=torch.float32)
+        vectors = x[valid]
+        if self.normalization is not None:
+            vectors = self.normalization(vectors, learning=self.training)
+        vectors = self.projection(vectors).float()
+        quantized = vectors.new_zeros(*x.shape[:-1], self.code_dim)
         indices = torch.full((*x.shape[:-1], 1), -1, dtype=torch.int64, device=x.device)
-        loss = 0.0 * projected.float().sum()
-        vectors = projected[valid].float()
+        loss = 0.0 * vectors.sum()
         if len(vectors):
             with torch.autocast(x.device.type, enabled=False):
                 output, chosen, *losses = self.layer(vectors.unsqueeze(0))
@@ -84,6 +92,7 @@ def make_peer(
     decay: float = 0.8,
     commitment: float = 0.25,
     dead_threshold: float = 2.0,
+    normalization: str = "none",
 ) -> PeerBottleneck:
     """One of the peers, with fresh weights from torch's global generator.
 
@@ -102,6 +111,7 @@ def make_peer(
         commitment: weight of the commitment term.
         dead_threshold: a code whose moving average of assignments per batch is lower is replaced; the package's own
             default is 2 for its layer, which makes sense only for batches of many vectors per code.
+        normalization: "none", or "batch" for our batch normalisation in front.
 
     Raises:
         InputError: the package is not installed, or `fsq` has no levels for this K.
@@ -138,4 +148,4 @@ def make_peer(
         )
     else:
         raise ValueError(f"peer must be one of {', '.join(PEERS)}, not {name!r}")
-    return PeerBottleneck(input_dim, code_dim, layer, codebook_size)
+    return PeerBottleneck(input_dim, code_dim, layer, codebook_size, normalization)

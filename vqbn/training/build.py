@@ -60,6 +60,7 @@ def build_bottleneck(config: Mapping[str, object], input_dim: int, projection: b
             decay=config["vq_ema_decay"],
             commitment=config["vq_commitment"],
             dead_threshold=config["peer_dead_threshold"],
+            normalization=config["vq_normalization"],
         )
     schedule = None
     if config["reestimation"]:

@@ -24,7 +24,6 @@ KEYS = RECOGNITION
 # What another library's layer does not have, and the value that says so.
 NOT_OF_PEERS = {
     "vq_num_codebooks": 1,
-    "vq_normalization": "none",
     "vq_update": "gradient",
     "codebook_learning_rate": 0,
 }

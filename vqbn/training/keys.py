@@ -224,7 +224,7 @@ PEER = only_with(
         str,
         f"one of {', '.join(PEERS)}",
         "With bottleneck peer: which layer of vector-quantize-pytorch. Of the keys vq_... it takes the size, the "
-        "dimension, the decay, the commitment and the loss's weight.",
+        "dimension, the normalisation, the decay, the commitment and the loss's weight.",
         lambda value: value in PEERS,
         since_first=True,
     ),
