@@ -223,12 +223,13 @@ def test_a_run_that_a_results_file_holds_is_not_begun(train, speech_dump, tmp_pa
     assert "all 4 updates are done already" in (train.expdir / "train.log").read_text()
 
 
-@pytest.mark.parametrize("peer", ["vqp_ema", "fsq"])
-def test_a_peer_trains_scores_and_goes_on_where_it_stopped(train, speech_dump, tmp_path, peer):
+@pytest.mark.parametrize(("peer", "normalization"), [("vqp_ema", "none"), ("fsq", "batch")])
+def test_a_peer_trains_scores_and_goes_on_where_it_stopped(train, speech_dump, tmp_path, peer, normalization):
     pytest.importorskip("vector_quantize_pytorch", reason="the extra `peers` is not installed")
     from vqbn.bin import decode, score
 
     given = {"bottleneck": "peer", "peer": peer, "peer_dead_threshold": 0.5, "vq_codebook_size": 256}
+    given["vq_normalization"] = normalization
     train.expdir = tmp_path / f"{peer}_seed1"
     assert train(**given, max_updates=8) == 0
     whole = load_recognizer(train.expdir, "last").model.state_dict()

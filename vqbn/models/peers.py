@@ -67,14 +67,16 @@ class PeerBottleneck(nn.Module):
             layer's own, 0 where it has none.
         """
         valid = valid_frames(lengths, x.shape[1]) if lengths is not None else mask
+        x = x if valid is None else x.masked_fill(~valid.unsqueeze(-1), 0.0)
         valid = torch.ones(x.shape[:-1], dtype=torch.bool, device=x.device) if valid is None else valid
-        vectors = x[valid]
         if self.normalization is not None:
-            vectors = self.normalization(vectors, learning=self.training)
-        vectors = self.projection(vectors).float()
-        quantized = vectors.new_zeros(*x.shape[:-1], self.code_dim)
+            normalized = self.normalization(x.flatten(0, -2), valid.flatten(), learning=self.training)
+            x = normalized.reshape(x.shape)
+        projected = self.projection(x).float()
+        quantized = torch.zeros_like(projected)
         indices = torch.full((*x.shape[:-1], 1), -1, dtype=torch.int64, device=x.device)
-        loss = 0.0 * vectors.sum()
+        loss = 0.0 * projected.sum()
+        vectors = projected[valid]
         if len(vectors):
             with torch.autocast(x.device.type, enabled=False):
                 output, chosen, *losses = self.layer(vectors.unsqueeze(0))
