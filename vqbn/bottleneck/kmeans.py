@@ -15,8 +15,8 @@ _OVERSAMPLING, _FEWEST = 0.5, 64
 _TRIALS, _BATCH = 5, 16
 # Of a batch of centroids those are left out that an earlier one comes so near to, in parts of their error before it.
 _NEAR = 0.5
-# Temporary copies are made of so many rows, and so many distances are held, at a time.
-_CHUNK, _ENTRIES = 1 << 15, 1 << 20
+# Temporary copies in float64 are made of so many rows at a time: on a CPU they should stay in a core's cache.
+_CPU_ROWS, _GPU_ROWS = 1 << 12, 1 << 15
 
 
 def kmeans(
@@ -122,14 +122,19 @@ def _checked(x: torch.Tensor, weights: torch.Tensor | None) -> tuple[torch.Tenso
     return x.detach(), weights.detach().to(x.device, torch.float64)
 
 
+def _rows_at_a_time(x: torch.Tensor) -> int:
+    return _GPU_ROWS if x.device.type == "cuda" else _CPU_ROWS
+
+
 def _squared_errors(
     x: torch.Tensor, centroids: torch.Tensor, indices: torch.Tensor, weights: torch.Tensor | None
 ) -> torch.Tensor:
     """Weighted squared distance of every vector to the centroid that it was given, float64 (N,)."""
+    size = _rows_at_a_time(x)
     errors = torch.cat(
         [
-            (rows.to(centroids.dtype) - centroids[given]).double().square().sum(1)
-            for rows, given in zip(x.split(_CHUNK), indices.split(_CHUNK), strict=True)
+            (rows.to(centroids.dtype) - centroids[given]).double().square_().sum(1)
+            for rows, given in zip(x.split(size), indices.split(size), strict=True)
         ]
     )
     return errors if weights is None else errors * weights
@@ -144,8 +149,9 @@ def _cluster_sums(
     else:
         counts = add_rows(torch.zeros(k, 1, dtype=torch.float64, device=x.device), indices, weights[:, None])[:, 0]
     sums = torch.zeros(k, x.shape[1], dtype=torch.float64, device=x.device)
-    for start in range(0, len(x), _CHUNK):
-        rows = slice(start, start + _CHUNK)
+    size = _rows_at_a_time(x)
+    for start in range(0, len(x), size):
+        rows = slice(start, start + size)
         values = x[rows].double()
         add_rows(sums, indices[rows], values if weights is None else values * weights[rows, None])
     return sums, counts
@@ -289,7 +295,8 @@ def _plus_plus(
             return x[_fill(found, k, len(x), generator)]
         steps = min(batch, 1 + len(found) // 8, k - len(found))
         candidates = _draw(cumulative, torch.rand(steps * trials, dtype=torch.float64, generator=generator))
-        left = torch.minimum(distances(candidates), errors)
+        left = distances(candidates)
+        torch.minimum(left, errors, out=left)
         best = (left @ importance).view(steps, trials).argmin(1)
         best += torch.arange(0, steps * trials, trials, device=x.device)
         picked, left = candidates[best], left[best]
