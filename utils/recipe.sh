@@ -41,7 +41,7 @@ use_environment() {
 all_variants="vanilla bn bn_lr bn_ema bn_reest bn_reest_lr none"
 
 # Other libraries' quantisers, in the same place.
-all_peers="vqp_ema simvq fsq rotation cosine"
+all_peers="vqp_ema simvq fsq rotation cosine bn_vqp_ema bn_simvq bn_fsq bn_rotation bn_cosine"
 
 # variant_config VARIANT: its configuration file.
 variant_config() {

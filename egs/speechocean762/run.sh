@@ -27,7 +27,8 @@ stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 
 --kaldi_root DIR    Kaldi, compiled: trains tri3b from nothing, or with --kaldi_exp aligns the sets that it lacks
 --ctm FILE          phone alignments of all sets from elsewhere: lines "utterance channel start duration phone", in seconds
 --variants LIST     rows of the paper'"'"'s Table I: none vanilla bn bn_lr bn_ema bn_reest bn_reest_lr, or all; other
-                    libraries'"'"' quantisers: vqp_ema simvq fsq rotation cosine, or peers
+                    libraries'"'"' quantisers: vqp_ema simvq fsq rotation cosine, the same behind batch
+                    normalisation: bn_vqp_ema and so on, or peers for the ten
 --seeds LIST        "1 2 3"
 --train_config LIST files read before conf/train_<variant>.yaml; conf/base.yaml is the size for two cores,
                     "conf/base.yaml conf/large.yaml" the authors'"'"' size for a GPU

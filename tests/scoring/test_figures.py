@@ -100,6 +100,7 @@ def test_rates_are_a_line_through_the_sizes_of_each_variant():
         sized("bn_reest_lr", 2048, 2, 52.0, 0.7, 320.0),
         sized("bn_reest_lr-K512", 512, 1, 55.0, 0.4, 200.0),
         sized("simvq", 2048, 1, 54.0, 0.5, 250.0),
+        *(sized(f"simvq-K{size}", size, 1, 54.0, 0.5, 250.0 - size / 100) for size in (256, 512)),
         # Something else was changed too: it is no point on the line.
         sized("bn_reest_lr-K512-w2", 512, 1, 99.0, 0.1, 1.0),
         run("none", 1, []),
@@ -108,10 +109,10 @@ def test_rates_are_a_line_through_the_sizes_of_each_variant():
     per, pnmi = figure.axes
     ours, simvq, none = per.lines
     np.testing.assert_allclose(ours.get_xydata(), [[200, 55], [310, 51]])
-    np.testing.assert_allclose(simvq.get_xydata(), [[250, 54]])
+    np.testing.assert_allclose(simvq.get_xydata(), [[244.88, 54], [247.44, 54], [250, 54]])
     np.testing.assert_allclose(none.get_ydata(), [1, 1])
     np.testing.assert_allclose(pnmi.lines[0].get_xydata(), [[200, 40], [310, 60]])
-    assert [text.get_text() for text in per.texts] == ["512", "2,048", "2,048"]
+    assert [text.get_text() for text in per.texts] == ["512", "2,048", "512", "2,048"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         LABELS["bn_reest_lr"],
         LABELS["none"],

@@ -131,7 +131,7 @@ def test_the_papers_order_and_ours_are_compared(text):
 
 
 def test_peers_have_their_table_and_are_compared_at_the_same_size():
-    sizes = {"bn_reest_lr": 2048, "simvq": 2048, "simvq-K512": 512, "fsq": 2048}
+    sizes = {"bn_reest_lr": 2048, "simvq": 2048, "simvq-K512": 512, "fsq": 2048, "bn_fsq": 2048}
     runs = [
         run(name, seed, 50.0 + seed + (name == "simvq") * 2, 100.0, config={"vq_codebook_size": size})
         for name, size in sizes.items()
@@ -141,13 +141,15 @@ def test_peers_have_their_table_and_are_compared_at_the_same_size():
     assert [row[:3] for row in rows(text, "### Other libraries' quantisers")] == [
         ["SimVQ", "`simvq`", "1, 2"],
         ["FSQ", "`fsq`", "1, 2"],
+        ["BN + FSQ", "`bn_fsq`", "1, 2"],
     ]
     table = rows(text, "### Differences from other libraries' quantisers")
     assert [row[1:6] for row in table] == [
         ["`simvq`", "2,048", "300.0", "300.0", "-2.00"],
         ["`fsq`", "2,048", "300.0", "300.0", "+0.00"],
+        ["`bn_fsq`", "2,048", "300.0", "300.0", "+0.00"],
     ]
-    assert [row[-1] for row in table] == ["better", "no clear difference"]
+    assert [row[-1] for row in table] == ["better", "no clear difference", "no clear difference"]
 
 
 def test_differences_from_none_have_intervals(text):

@@ -15,7 +15,7 @@ CASES = [(corpus, size, variant) for corpus, sizes in SIZES.items() for size in 
 
 
 def load(corpus, size, variant, *options):
-    last = f"peers/{variant}" if variant in PEERS else f"train_{variant}"
+    last = f"peers/{variant}" if variant.removeprefix("bn_") in PEERS else f"train_{variant}"
     files = [EGS / corpus / "conf" / f"{name}.yaml" for name in ("base", size, last) if name]
     argv = [arg for file in files for arg in ("--config", str(file))]
     return parse_arguments([*argv, *options, "--dump", "dump", "--expdir", "exp"], "vqbn-train", "Train.")
@@ -56,10 +56,12 @@ def test_the_authors_sizes_are_those_of_wsj():
     assert config["max_updates"] == 85 * 1170
 
 
+@pytest.mark.parametrize("normalized", [False, True])
 @pytest.mark.parametrize("variant", PEERS)
 @pytest.mark.parametrize("corpus", SIZES)
-def test_a_peer_has_our_encoder_data_and_course_of_training(corpus, variant):
-    config, ours = load(corpus, None, variant), load(corpus, None, "vanilla")
+def test_a_peer_has_our_encoder_data_and_course_of_training(corpus, variant, normalized):
+    config = load(corpus, None, f"bn_{variant}" if normalized else variant)
+    ours = load(corpus, None, "bn" if normalized else "vanilla")
     assert config["peer"] == variant
     changed = {key for key in config if config[key] != ours[key]}
     assert "bottleneck" in changed

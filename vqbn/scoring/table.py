@@ -39,6 +39,8 @@ PEER_LABELS = {
     "simvq": "SimVQ",
     "fsq": "FSQ",
 }
+# The same behind batch normalisation.
+PEER_LABELS |= {f"bn_{name}": f"BN + {label}" for name, label in PEER_LABELS.items()}
 
 
 class Spread(NamedTuple):
