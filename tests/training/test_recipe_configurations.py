@@ -63,6 +63,11 @@ def test_a_peer_has_our_encoder_data_and_course_of_training(corpus, variant, nor
     config = load(corpus, None, f"bn_{variant}" if normalized else variant)
     ours = load(corpus, None, "bn" if normalized else "vanilla")
     assert config["peer"] == variant
+    if normalized:
+        # Only FSQ has another step size there.
+        as_it_is = load(corpus, None, variant)
+        moved = {key for key in config if config[key] != as_it_is[key]}
+        assert moved - ({"learning_rate"} if variant == "fsq" else set()) == {"vq_normalization"}
     changed = {key for key in config if config[key] != ours[key]}
     assert "bottleneck" in changed
     assert changed <= {"bottleneck", "peer", "peer_dead_threshold", "vq_ema_decay"} | searched()[corpus]

@@ -25,7 +25,7 @@ STYLES = {
     "best": {"color": "#882255", "marker": "*", "linestyle": "-."},
 }
 OTHERS = ("#7F7F7F", "#8C6D31", "#5254A3", "#AD494A", "#637939", "#A55194")
-# Other libraries' quantisers: dotted, and without dots behind batch normalisation.
+# Other libraries' quantisers: dotted as they are, solid behind batch normalisation.
 for _peer, _colour in zip(("vqp_ema", "rotation", "cosine", "simvq", "fsq"), OTHERS[1:], strict=True):
     STYLES[_peer] = {"color": _colour, "marker": ".", "linestyle": ":"}
     STYLES[f"bn_{_peer}"] = {"color": _colour, "marker": "P", "linestyle": "-"}
@@ -159,7 +159,7 @@ def draw_rates(results: Sequence[Result], set_name: str, title: str) -> Figure |
                 if (rate := spread(runs, set_name, "bits_per_second")) and (value := spread(runs, set_name, key))
             )
             axes.plot([x for x, _, _ in line], [y for _, y, _ in line], label=label(variant), **style)
-            # Of other libraries' the first and the last, among so many.
+            # Of other libraries' lines the first and the last point only: there are many.
             for x, y, size in line[:: max(1, len(line) - 1)] if variant in PEER_LABELS else line:
                 axes.annotate(f"{size:,}", (x, y), (3, 4), textcoords="offset points", fontsize=7, color=style["color"])
     unlimited = spread([result for result in results if result.name == "none"], set_name, "per")
