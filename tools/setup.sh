@@ -48,7 +48,7 @@ if command -v flock >/dev/null; then flock 9; fi
 
 # The stamp holds what the environment was made from, then one line per extra that is in it.
 stamp=$venv/vqbn.stamp
-source=$(cat "$top/setup.py" "$top/vqbn/version.py" "$top/tools/constraints.txt" | cksum; echo "$top")
+source=$(cat "$top/setup.py" "$top/vqbn/version.py" "$top"/vqbn/*/*.cpp "$top/tools/constraints.txt" | cksum; echo "$top")
 missing() {
   local extra
   if [ "$(head -n 2 "$stamp" 2>/dev/null)" != "$source" ]; then echo "$extras"; return; fi
@@ -66,6 +66,8 @@ if [ ! -x "$venv/bin/python" ]; then
   }
 fi
 
+command -v c++ >/dev/null ||
+  log "no C++ compiler (Debian: apt-get install g++): codes will be looked up without the compiled kernel, more slowly; once there is one, remove $stamp and run this again"
 begin=$SECONDS
 log "installing vqbn with $wanted"
 # ESPnet depends on a package that names a repository by URL in one of its extras; pip 26 refuses that.

@@ -5,8 +5,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from vqbn.bottleneck import lookup
+from vqbn.bottleneck import compiled_lookup, lookup
 from vqbn.bottleneck.lookup import nearest_codes
+
+
+@pytest.fixture(params=[0, 8, 16], ids=["tiled", "8 lanes", "16 lanes"], autouse=True)
+def lanes(request, monkeypatch):
+    """Every way to look up on a CPU: the compiled kernel for each width of registers, and without it."""
+    if request.param > compiled_lookup.lanes():
+        pytest.skip("the kernel isn't compiled, or this processor has no such registers")
+    monkeypatch.setattr(lookup, "lanes", lambda: request.param)
 
 
 def assert_as_near_as_float64(x: torch.Tensor, codebook: torch.Tensor, indices: torch.Tensor) -> None:

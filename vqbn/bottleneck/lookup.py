@@ -9,6 +9,8 @@ import subprocess
 
 import torch
 
+from vqbn.bottleneck.compiled_lookup import compiled_nearest_codes, lanes
+
 logger = logging.getLogger(__name__)
 
 # A tile of scores has at most so many rows, and so many entries while that leaves it a few dozen rows: it should stay
@@ -87,19 +89,25 @@ def _centred(codebooks: torch.Tensor, on_cpu: bool) -> tuple[torch.Tensor, torch
         The centres, float32 (C, 1, D), and the right-hand sides above, float32 (C, K, D + 1).
     """
     codebooks = codebooks.float()
-    finite = codebooks.sum(2, keepdim=True).isfinite()
-    # Twice as fast without the masks; but a graph can't branch, and on a GPU it isn't worth the wait for the answer.
-    masked = not on_cpu or not bool(finite.all())
-    if masked:
+    centre, finite = _centre(codebooks, on_cpu)
+    if finite is not None:
         codebooks = torch.where(finite, codebooks, 0.0)
-        centre = codebooks.sum(1, keepdim=True) / finite.sum(1, keepdim=True).clamp(min=1)
-    else:
-        centre = codebooks.mean(1, keepdim=True)
     directions = centre - codebooks
     half_norms = directions.norm(dim=2, keepdim=True).square() / 2
-    if masked:
+    if finite is not None:
         half_norms = torch.where(finite, half_norms, torch.inf)
     return centre, torch.cat([directions, half_norms], dim=2)
+
+
+def _centre(codebooks: torch.Tensor, on_cpu: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The mean of the finite codewords, (C, 1, D); and which are finite, bool (C, K, 1), or None if all are."""
+    # Twice as fast without the masks; but a graph can't branch, and on a GPU it isn't worth the wait for the answer.
+    if on_cpu:
+        centre = codebooks.mean(1, keepdim=True)
+        if bool(centre.isfinite().all()):
+            return centre, None
+    finite = codebooks.sum(2, keepdim=True).isfinite()
+    return torch.where(finite, codebooks, 0.0).sum(1, keepdim=True) / finite.sum(1, keepdim=True).clamp(min=1), finite
 
 
 # Not `custom_op`, whose wrapper costs several times the call and imports the compiler when it is first called.
@@ -107,8 +115,18 @@ torch.library.define("vqbn::nearest_codes", "(Tensor x, Tensor codebooks) -> Ten
 
 
 @torch.library.impl("vqbn::nearest_codes", "CompositeExplicitAutograd")
+def _nearest(x: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor:
+    """`nearest_codes` for (N, C, D) and (C, K, D), opaque to compilers, by the fastest means that there are here."""
+    found = None
+    if x.numel() and x.device.type == "cuda":
+        found = _fused(x, codebooks)
+    elif x.numel() and x.device.type == "cpu":
+        found = _compiled(x, codebooks)
+    return _nearest_tiled(x, codebooks) if found is None else found
+
+
 def _nearest_tiled(x: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor:
-    """`nearest_codes` for (N, C, D) and (C, K, D), opaque to compilers."""
+    """`_nearest` by matrix products of tiles, on any device."""
     count, num_codebooks, dim = x.shape
     size = codebooks.shape[1]
     on_cpu = x.device.type == "cpu"
@@ -118,8 +136,6 @@ def _nearest_tiled(x: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor:
     indices = torch.empty(num_codebooks, count, dtype=torch.int64, device=x.device)
     if count == 0:
         return indices.t()
-    if x.device.type == "cuda" and (fused := _fused(x, codebooks)) is not None:
-        return fused
     with torch.autocast(x.device.type, enabled=False), _exact_products(x.device.type):
         centres, weights = _centred(codebooks, on_cpu)
         tile = torch.empty(rows, dim + 1, dtype=torch.float32, device=x.device)
@@ -140,8 +156,17 @@ def _nearest_tiled(x: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor:
     return indices.t().contiguous()
 
 
+def _compiled(x: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor | None:
+    """`_nearest` in one compiled pass for CPUs; None where it wasn't compiled, or this processor can't run it."""
+    width = lanes()
+    if width == 0:
+        return None
+    centres, _ = _centre(codebooks.float(), on_cpu=True)
+    return compiled_nearest_codes(x, codebooks, centres.squeeze(1), width)
+
+
 def _fused(x: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor | None:
-    """`_nearest_tiled` as one kernel for GPUs; None where Triton or a tile of it cannot be used."""
+    """`_nearest` as one kernel for GPUs; None where Triton or a tile of it cannot be used."""
     dim = x.shape[2]
     if not _has_triton() or (x.device, dim) in _not_fused:
         return None
