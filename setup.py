@@ -92,7 +92,8 @@ commands = {
 # The lookup on a CPU, in one pass. Where it can't be compiled, vqbn is installed without it and works a little slower.
 compiled = Extension(
     "vqbn.bottleneck._compiled_lookup",
-    ["vqbn/bottleneck/compiled_lookup.cpp"],
+    ["vqbn/bottleneck/compiled_lookup.cpp", "vqbn/bottleneck/tile_lookup.cpp"],
+    depends=["vqbn/bottleneck/compiled_lookup.h"],
     extra_compile_args=["-O3", "-std=c++17", "-ffp-contract=fast", "-fopenmp"],
     extra_link_args=["-fopenmp"],
     optional=True,

@@ -5,16 +5,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from vqbn.bottleneck import compiled_lookup, lookup
+from vqbn.bottleneck import lookup
+from vqbn.bottleneck.compiled_lookup import Kernel, best_kernel
 from vqbn.bottleneck.lookup import nearest_codes
 
 
-@pytest.fixture(params=[0, 8, 16], ids=["tiled", "8 lanes", "16 lanes"], autouse=True)
-def lanes(request, monkeypatch):
-    """Every way to look up on a CPU: the compiled kernel for each width of registers, and without it."""
-    if request.param > compiled_lookup.lanes():
-        pytest.skip("the kernel isn't compiled, or this processor has no such registers")
-    monkeypatch.setattr(lookup, "lanes", lambda: request.param)
+@pytest.fixture(params=list(Kernel), ids=str, autouse=True)
+def kernel(request, monkeypatch):
+    """Every way to look up on a CPU: with each of the compiled kernels, and without."""
+    if request.param > best_kernel():
+        pytest.skip("the kernel isn't compiled, or can't run on this processor")
+    monkeypatch.setattr(lookup, "best_kernel", lambda: request.param)
 
 
 def assert_as_near_as_float64(x: torch.Tensor, codebook: torch.Tensor, indices: torch.Tensor) -> None:

@@ -6,29 +6,19 @@
 //
 // With the centre c of the codewords, |x - w|² = |x - c|² + 2 (|w - c|²/2 + (x - c)·(c - w)); the first term is the same
 // for all codewords, and half of the rest is the score. Each lane adds its products in the order of the dimensions:
-// neither the width of the registers nor the number of threads changes a bit of a score.
+// neither the width of the registers nor the number of threads changes a bit of a score. tile_lookup.cpp has a third
+// kernel, which leaves to these what it isn't sure of.
 //
 // Vector types are those of GCC and Clang.
 
+#include "compiled_lookup.h"
+
 #include <cmath>
-#include <cstdint>
-#include <cstdlib>
 #include <cstring>
-#ifdef _OPENMP
-#include <omp.h>
-#endif
 
 namespace {
 
-struct Lookup {
-    const float* vectors;  // (N, C, D), any strides but the last, which is 1
-    int64_t count, vector_stride, codebook_stride;
-    const float* codewords;  // (C, K, D), contiguous
-    const float* centres;    // (C, D)
-    int64_t codebooks, size, dim;
-    int64_t* indices;  // (N, C)
-    int threads;
-};
+using vqbn::Lookup;
 
 // Two registers of vectors at a time against so many codewords. Their scores should fill the processor's registers.
 template <int kLanes, int kCodewords>
@@ -120,28 +110,19 @@ struct Narrow : Kernel<8, 6> {
     }
 };
 
-float* allocate(int64_t floats) {
-    const size_t bytes = (static_cast<size_t>(floats) * sizeof(float) + 63) / 64 * 64;
-    return static_cast<float*>(std::aligned_alloc(64, bytes));
-}
-
 template <typename Chosen>
 bool look_up(const Lookup& job) {
     const int64_t blocks = Chosen::blocks(job), panels = Chosen::panels(job);
     const int64_t block_floats = Chosen::block_floats(job), panel_floats = Chosen::kPanel * job.dim;
-    float* packed = allocate(job.codebooks * blocks * block_floats);
-    float* work = allocate(job.threads * panel_floats);
+    float* packed = vqbn::allocate<float>(job.codebooks * blocks * block_floats);
+    float* work = vqbn::allocate<float>(job.threads * panel_floats);
     const bool possible = packed && work;
     if (possible) {
         // The lanes of the last panel that have no vector: what memory happens to hold could be slow to compute with.
         std::memset(work, 0, static_cast<size_t>(job.threads * panel_floats) * sizeof(float));
 #pragma omp parallel num_threads(job.threads) if (job.threads > 1)
         {
-#ifdef _OPENMP
-            float* panel = work + omp_get_thread_num() * panel_floats;
-#else
-            float* panel = work;
-#endif
+            float* panel = work + vqbn::this_thread() * panel_floats;
 #pragma omp for
             for (int64_t i = 0; i < job.codebooks * blocks; i++)
                 Chosen::pack(job, i / blocks, i % blocks, packed + i * block_floats);
@@ -160,19 +141,23 @@ bool look_up(const Lookup& job) {
 
 extern "C" {
 
-// Lanes of this processor's registers that a kernel here is written for; 0 if it has neither AVX-512 nor AVX2.
-int vqbn_lanes() {
-    if (__builtin_cpu_supports("avx512f")) return 16;
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? 8 : 0;
+// The best kernel for this processor: 3 with AMX, 2 with AVX-512, 1 with AVX2, else 0.
+int vqbn_best_kernel() {
+    if (!__builtin_cpu_supports("avx512f")) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    return vqbn::tiles_are_there() ? 3 : 2;
 }
 
-// Write the indices of the nearest codewords. `lanes` is at most what `vqbn_lanes` gives; N, K and D are not 0.
-// Returns 0, or 1 if there is too little memory. The name's number changes with the arguments: an older build is refused.
+// Write the indices of the nearest codewords; kernel 3 leaves out some, see look_up_by_tiles. `kernel` is from 1 to what
+// `vqbn_best_kernel` gives; N, C, K and D are not 0. Returns 0, or 1 if there is too little memory. The number in the
+// name changes with the arguments: an older build is refused.
 int vqbn_nearest_codes_1(const float* vectors, int64_t count, int64_t vector_stride, int64_t codebook_stride,
                          const float* codewords, const float* centres, int64_t codebooks, int64_t size, int64_t dim,
-                         int64_t* indices, int threads, int lanes) {
+                         int64_t* indices, int threads, int kernel) {
     const Lookup job{vectors, count, vector_stride, codebook_stride, codewords, centres,
                      codebooks, size, dim, indices, threads};
-    return (lanes == 16 ? look_up<Wide>(job) : look_up<Narrow>(job)) ? 0 : 1;
+    const bool done = kernel == 3   ? vqbn::look_up_by_tiles(job)
+                      : kernel == 2 ? look_up<Wide>(job)
+                                    : look_up<Narrow>(job);
+    return done ? 0 : 1;
 }
 }

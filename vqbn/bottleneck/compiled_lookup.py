@@ -1,9 +1,11 @@
 """The lookup on an x86-64 CPU as one pass: scores stay in registers, and only indices are written.
 
-`compiled_lookup.cpp` is compiled when the package is installed, where there is a C++ compiler; see `setup.py`.
+`setup.py` has `compiled_lookup.cpp` and `tile_lookup.cpp` compiled when the package is installed, if there is a C++
+compiler.
 """
 
 import ctypes
+import enum
 import functools
 import logging
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -14,29 +16,61 @@ import torch
 logger = logging.getLogger(__name__)
 
 
-def lanes() -> int:
-    """Lanes of the registers that the kernel uses here: 16 or 8; 0 where it wasn't compiled or can't run."""
+class Kernel(enum.IntEnum):
+    """What the lookup is made of, each faster than the one before; all give the same indices."""
+
+    NONE = 0
+    AVX2 = 1
+    AVX512 = 2
+    AMX = 3
+
+
+# With fewer dimensions, codewords or pairs of a vector and a codeword, tiles aren't worth preparing.
+_FEWEST_DIMENSIONS, _FEWEST_CODEWORDS, _FEWEST_PAIRS = 32, 128, 1 << 17
+
+
+@functools.cache
+def best_kernel() -> Kernel:
+    """The fastest kernel that this processor runs; NONE where they weren't compiled or can't run."""
     library = _library()
-    return 0 if library is None else library.vqbn_lanes()
+    return Kernel.NONE if library is None else Kernel(library.vqbn_best_kernel())
 
 
 def compiled_nearest_codes(
-    x: torch.Tensor, codebooks: torch.Tensor, centres: torch.Tensor, lanes: int
+    x: torch.Tensor, codebooks: torch.Tensor, centres: torch.Tensor, kernel: Kernel
 ) -> torch.Tensor | None:
     """The nearest codewords (the paper's equation 1), as `nearest_codes` promises them.
 
     Args:
         x: vectors, float of any width, (N, C, D), on the CPU like all else. No dimension may be 0.
         codebooks: float of any width, (C, K, D).
-        centres: what is subtracted from vectors and codewords, finite float32 (C, D).
-        lanes: what `lanes()` gives, or less.
+        centres: what is subtracted from vectors and codewords, float32 (C, D).
+        kernel: up to `best_kernel()`, not NONE. AMX does little work with AVX-512, and what it isn't sure of.
 
     Returns:
-        Code indices, int64 (N, C); None where memory doesn't suffice. The same for any number of threads and lanes.
+        Code indices, int64 (N, C); None where memory doesn't suffice. The same for any kernel and number of threads.
     """
     x, codebooks, centres = x.float(), codebooks.float().contiguous(), centres.contiguous()
     if x.stride(2) != 1:
         x = x.contiguous()
+    if kernel == Kernel.AMX and not _worth_tiles(len(x), *codebooks.shape[1:]):
+        kernel = Kernel.AVX512
+    indices = _call(x, codebooks, centres, kernel)
+    if kernel == Kernel.AMX and indices is not None:
+        open_rows = (indices < 0).any(1).nonzero()[:, 0]
+        if len(open_rows):
+            found = _call(x[open_rows], codebooks, centres, Kernel.AVX512)
+            if found is None:
+                return None
+            indices[open_rows] = found
+    return indices
+
+
+def _worth_tiles(count: int, size: int, dim: int) -> bool:
+    return dim >= _FEWEST_DIMENSIONS and size >= _FEWEST_CODEWORDS and count * size >= _FEWEST_PAIRS
+
+
+def _call(x: torch.Tensor, codebooks: torch.Tensor, centres: torch.Tensor, kernel: Kernel) -> torch.Tensor | None:
     count, num_codebooks, dim = x.shape
     indices = torch.empty(count, num_codebooks, dtype=torch.int64)
     failed = _library().vqbn_nearest_codes_1(
@@ -51,14 +85,14 @@ def compiled_nearest_codes(
         dim,
         indices.data_ptr(),
         torch.get_num_threads(),
-        lanes,
+        kernel,
     )
     return None if failed else indices
 
 
 @functools.cache
 def _library() -> ctypes.CDLL | None:
-    # torch has been imported and has loaded its OpenMP by now: the kernel then works with the same threads.
+    # torch has been imported and has loaded its OpenMP by now: the kernels then work with the same threads.
     paths = [Path(__file__).with_name(f"_compiled_lookup{suffix}") for suffix in EXTENSION_SUFFIXES]
     path = next((path for path in paths if path.exists()), None)
     if path is None:
@@ -73,7 +107,7 @@ def _library() -> ctypes.CDLL | None:
         ]
     except (OSError, AttributeError) as error:
         logger.warning(
-            "codes are looked up without the compiled kernel: %s; install vqbn again to compile it for this machine "
+            "codes are looked up without the compiled kernels: %s; install vqbn again to compile them for this machine "
             "and version",
             error,
         )

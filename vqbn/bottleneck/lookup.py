@@ -9,7 +9,7 @@ import subprocess
 
 import torch
 
-from vqbn.bottleneck.compiled_lookup import compiled_nearest_codes, lanes
+from vqbn.bottleneck.compiled_lookup import Kernel, best_kernel, compiled_nearest_codes
 
 logger = logging.getLogger(__name__)
 
@@ -158,11 +158,11 @@ def _nearest_tiled(x: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor:
 
 def _compiled(x: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor | None:
     """`_nearest` in one compiled pass for CPUs; None where it wasn't compiled, or this processor can't run it."""
-    width = lanes()
-    if width == 0:
+    kernel = best_kernel()
+    if kernel == Kernel.NONE:
         return None
     centres, _ = _centre(codebooks.float(), on_cpu=True)
-    return compiled_nearest_codes(x, codebooks, centres.squeeze(1), width)
+    return compiled_nearest_codes(x, codebooks, centres.squeeze(1), kernel)
 
 
 def _fused(x: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor | None:
