@@ -15,6 +15,8 @@ import torch
 from timing import CLOCKS, Sides, have, limited_to, medians, options, peak_memory, print_ratio, print_row, tiled_product
 
 from vqbn import Reservoir, VQBottleneck, kmeans, nearest_codes, perplexity
+from vqbn.bottleneck import lookup
+from vqbn.bottleneck.compiled_lookup import Kernel, best_kernel
 from vqbn.bottleneck.kmeans import kmeans_inertia
 
 # The package's attribute of this name is the function.
@@ -283,7 +285,17 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, nargs="+", default=list(PARTS), help="some of the parts")
     parser.add_argument("--vectors", type=int, nargs="+", default=[4096, 20480], help="of the lookup and the layer")
     parser.add_argument("--codewords", type=int, nargs="+", default=[512, 2048, 4096, 8192], help="of the same")
+    parser.add_argument(
+        "--kernel", choices=[kernel.name.lower() for kernel in Kernel], help="of our lookup; the best that runs here"
+    )
     args = parser.parse_args()
+    kernel = best_kernel() if args.kernel is None else Kernel[args.kernel.upper()]
+    if kernel > best_kernel():
+        parser.error(
+            f"the kernel {args.kernel} isn't compiled, or can't run here; the best is {best_kernel().name.lower()}"
+        )
+    print(f"our lookup: {kernel.name}")
+    lookup.best_kernel = lambda: kernel
     if "memory" in args.only:
         # First and once: a forked process can't use threads that were started before.
         torch.set_num_threads(1)
