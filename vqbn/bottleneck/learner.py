@@ -129,7 +129,11 @@ class CodebookLearner:
         Args:
             sampling: show the vectors to the reservoir; off if the codebook is frozen.
         """
-        whole = seen_to_be_usable(latents, valid, waiting=True)
+        # Counts, sums and norms of many vectors are more than half precision can hold.
+        wide = torch.promote_types(latents.dtype, torch.float32)
+        norm = latents.to(wide).norm(dim=2).mean()
+        # It is finite only if every vector is.
+        whole = seen_to_be_usable(norm, valid, waiting=True)
         if whole:
             # As below, without copies of all vectors.
             vectors = latents
@@ -147,11 +151,10 @@ class CodebookLearner:
                 indices[rows] = codes
             else:
                 codes = indices[: len(rows)]
-        # Counts and sums of many vectors are more than half precision can hold.
-        vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
+        vectors = vectors.to(wide)
         self._accumulate(vectors, codes, sampling)
         if len(vectors):
-            self.encoder_norm = vectors.norm(dim=2).mean()
+            self.encoder_norm = norm if whole else vectors.norm(dim=2).mean()
         self.clock.pending = True
         return indices, whole and self.clock.quantizing
 

@@ -607,7 +607,7 @@ class _Quantization(torch.autograd.Function):
         difference, codes = ctx.saved_tensors
         for_latents = for_codebook = None
         if ctx.needs_input_grad[0]:
-            for_latents = (difference * (2 * ctx.commitment * weight)).add_(gradient).to(ctx.dtypes[0])
+            for_latents = torch.addcmul(gradient, difference, 2 * ctx.commitment * weight).to(ctx.dtypes[0])
         if ctx.needs_input_grad[1]:
             rows = difference.flatten(0, 1)
             sums = add_rows(rows.new_zeros(ctx.size, rows.shape[1]), codes.flatten(), rows)
