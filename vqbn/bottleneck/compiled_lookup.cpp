@@ -13,6 +13,8 @@
 
 #include "compiled_lookup.h"
 
+#include <cpuid.h>
+
 #include <cmath>
 #include <cstring>
 
@@ -137,13 +139,24 @@ bool look_up(const Lookup& job) {
     return possible;
 }
 
+// Whether the processor has the instructions, and the system keeps the registers: those of AVX-512, or of AVX2 and FMA.
+// Not __builtin_cpu_supports: it depends on a library that not every compiler brings.
+bool runs(bool wide) {
+    unsigned a, b, c, d, kept, high;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1) || !(c >> 12 & 1)) return false;
+    __asm__("xgetbv" : "=a"(kept), "=d"(high) : "c"(0));
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+    const unsigned registers = wide ? 0xe6 : 0x06;
+    return (kept & registers) == registers && (b >> (wide ? 16 : 5) & 1);
+}
+
 }  // namespace
 
 extern "C" {
 
 // The best kernel for this processor: 3 with AMX, 2 with AVX-512, 1 with AVX2, else 0.
 int vqbn_best_kernel() {
-    if (!__builtin_cpu_supports("avx512f")) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (!runs(true)) return runs(false);
     return vqbn::tiles_are_there() ? 3 : 2;
 }
 
