@@ -89,7 +89,7 @@ commands = {
     "vqbn-fit-codebook": "fit_codebook",
 }
 
-# The lookup on a CPU, in one pass. Where it can't be compiled, vqbn is installed without it and works a little slower.
+# The lookup on a CPU, in one pass. Where it can't be compiled, vqbn is installed without it, and looks up more slowly.
 compiled = Extension(
     "vqbn.bottleneck._compiled_lookup",
     ["vqbn/bottleneck/compiled_lookup.cpp", "vqbn/bottleneck/tile_lookup.cpp"],

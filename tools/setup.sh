@@ -48,7 +48,7 @@ if command -v flock >/dev/null; then flock 9; fi
 
 # The stamp holds what the environment was made from, then one line per extra that is in it.
 stamp=$venv/vqbn.stamp
-source=$(cat "$top/setup.py" "$top/vqbn/version.py" "$top"/vqbn/*/*.cpp "$top/tools/constraints.txt" | cksum; echo "$top")
+source=$(cat "$top/setup.py" "$top/vqbn/version.py" "$top"/vqbn/*/*.{cpp,h} "$top/tools/constraints.txt" | cksum; echo "$top")
 missing() {
   local extra
   if [ "$(head -n 2 "$stamp" 2>/dev/null)" != "$source" ]; then echo "$extras"; return; fi

@@ -131,9 +131,9 @@ class CodebookLearner:
         """
         # Counts, sums and norms of many vectors are more than half precision can hold.
         wide = torch.promote_types(latents.dtype, torch.float32)
-        norm = latents.to(wide).norm(dim=2).mean()
-        # It is finite only if every vector is.
-        whole = seen_to_be_usable(norm, valid, waiting=True)
+        norms = latents.to(wide).norm(dim=2)
+        # They are finite only if the vectors are, and far fewer numbers.
+        whole = seen_to_be_usable(norms, valid, waiting=True)
         if whole:
             # As below, without copies of all vectors.
             vectors = latents
@@ -145,7 +145,7 @@ class CodebookLearner:
             # Row numbers, and not the mask: on a GPU each use of that would wait for the count of its rows.
             rows = usable(latents, valid).nonzero()[:, 0]
             indices = torch.full(latents.shape[:2], -1, dtype=torch.int64, device=latents.device)
-            vectors = latents[rows]
+            vectors, norms = latents[rows], norms[rows]
             if self.clock.quantizing:
                 codes = nearest_codes(vectors, codebook)
                 indices[rows] = codes
@@ -154,7 +154,7 @@ class CodebookLearner:
         vectors = vectors.to(wide)
         self._accumulate(vectors, codes, sampling)
         if len(vectors):
-            self.encoder_norm = norm if whole else vectors.norm(dim=2).mean()
+            self.encoder_norm = norms.mean()
         self.clock.pending = True
         return indices, whole and self.clock.quantizing
 
