@@ -135,7 +135,7 @@ class Diagnosis:
         """The same as a picture; needs matplotlib."""
         from vqbn.bottleneck.diagnosis_figure import draw
 
-        return draw(self)
+        return draw(self.counts, self.codeword_norms, self.encoder_norms, self.plane)
 
     def save(self, path: str) -> None:
         """Write the picture, in the format that the path's ending names; needs matplotlib."""

@@ -2,13 +2,9 @@
 
 import weakref
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-
-if TYPE_CHECKING:
-    from vqbn.bottleneck.quantizer import VQBottleneck
 
 
 class Following:
@@ -24,7 +20,7 @@ class Following:
     def __init__(
         self,
         optimizer: torch.optim.Optimizer,
-        copies: "Iterable[VQBottleneck]",
+        copies: Iterable[nn.Module],
         after_step: Callable[[], None],
         after_end: Callable[[], None],
     ):
@@ -35,7 +31,7 @@ class Following:
         self._handle = optimizer.register_step_post_hook(lambda taken, *_: None if _skipped(taken) else after_step())
 
     @property
-    def copies(self) -> "list[VQBottleneck]":
+    def copies(self) -> list[nn.Module]:
         """The averaged copies that still exist."""
         return [copy for copy in (reference() for reference in self._copies) if copy is not None]
 
@@ -62,7 +58,7 @@ def _skipped(optimizer: torch.optim.Optimizer) -> bool:
     return found_inf is not None and bool(found_inf != 0)
 
 
-def averaged_copies(averaged: "nn.Module | Iterable[nn.Module] | None", kind: type) -> "list[VQBottleneck]":
+def averaged_copies(averaged: nn.Module | Iterable[nn.Module] | None, kind: type) -> list[nn.Module]:
     """Find the bottleneck in each averaged model.
 
     Args:

@@ -6,18 +6,36 @@ with a number in place of the object, it is called from the graph without breaki
 
 import itertools
 import weakref
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 
-if TYPE_CHECKING:
-    from vqbn.bottleneck.learner import CodebookLearner
+
+class Learner(Protocol):
+    """What the operators call: `CodebookLearner`, whose methods say what these do."""
+
+    def learn(
+        self, latents: torch.Tensor, codebook: torch.Tensor, valid: torch.Tensor | None, sampling: bool
+    ) -> tuple[torch.Tensor, bool]: ...
+
+    def assign(
+        self, latents: torch.Tensor, codebook: torch.Tensor, valid: torch.Tensor | None
+    ) -> tuple[torch.Tensor, bool]: ...
+
+    def complete_update(
+        self,
+        codebook: torch.Tensor,
+        ema_counts: torch.Tensor | None,
+        ema_sums: torch.Tensor | None,
+        clustering: bool,
+    ) -> bool: ...
+
 
 _numbers = itertools.count()
-_learners: "weakref.WeakValueDictionary[int, CodebookLearner]" = weakref.WeakValueDictionary()
+_learners: weakref.WeakValueDictionary[int, Learner] = weakref.WeakValueDictionary()
 
 
-def register(learner: "CodebookLearner") -> int:
+def register(learner: Learner) -> int:
     """Give a learner a number for the operators below; it is valid in this process while the learner exists."""
     number = next(_numbers)
     _learners[number] = learner
