@@ -22,8 +22,8 @@ from vqbn import kmeans
 from vqbn.bottleneck import lookup
 from vqbn.bottleneck.kmeans import kmeans_inertia
 from vqbn.bottleneck.lookup import nearest_codes
-from vqbn.training.build import build_recognizer
-from vqbn.training.config import parse_arguments
+from vqbn.runs.build import build_recognizer
+from vqbn.runs.config import parse_arguments
 
 Sides = dict[str, Callable[[], object]]
 # Beyond so many scores a side that holds them all, in several copies, is left out.

@@ -12,15 +12,15 @@ from time import process_time as clock
 import torch
 from masked_pixelcnn import MaskedPixelCNN
 
-from vqbn.data.line_chunks import LineChunks
-from vqbn.data.line_corpus import CorpusZip
-from vqbn.data.line_image import read_line
-from vqbn.data.mini_handwriting import make_mini_handwriting
-from vqbn.data.packed_lines import LineDataset
-from vqbn.data.scribblelens import pack, prepare
-from vqbn.training.config import parse_arguments
-from vqbn.training.handwriting import build_line_autoencoder
-from vqbn.training.keys import HANDWRITING
+from vqbn.corpora.line_corpus import CorpusZip
+from vqbn.corpora.line_image import read_line
+from vqbn.corpora.mini_handwriting import make_mini_handwriting
+from vqbn.corpora.packed_lines import LineDataset
+from vqbn.corpora.scribblelens import pack, prepare
+from vqbn.runs.config import parse_arguments
+from vqbn.runs.keys import HANDWRITING
+from vqbn.tasks.handwriting.data import LineChunks
+from vqbn.tasks.handwriting.training import build_line_autoencoder
 
 
 class DecodingDataset(LineDataset):

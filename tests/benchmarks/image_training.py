@@ -16,8 +16,8 @@ from torch import nn
 
 from vqbn import VQBottleneck
 from vqbn.bottleneck import BottleneckOutput
-from vqbn.data.packed_images import ImageBatches, read_packed
-from vqbn.models.image_autoencoder import ImageAutoencoder
+from vqbn.corpora.packed_images import ImageBatches, read_packed
+from vqbn.tasks.images.model import ImageAutoencoder
 
 CODEBOOKS, SIZE, DIM = 8, 128, 32
 

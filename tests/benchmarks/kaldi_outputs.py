@@ -24,8 +24,8 @@ from vqbn.kaldi.deltas import add_deltas
 from vqbn.kaldi.features import FRAME_SHIFT, log_mel
 from vqbn.kaldi.symbols import base_phone
 from vqbn.kaldi.transition_model import read_transition_model
-from vqbn.scoring.evaluation import evaluate_phones
-from vqbn.scoring.trn import read_trn
+from vqbn.metrics.evaluation import evaluate_phones
+from vqbn.tasks.recognition.trn import read_trn
 
 Table = dict[str, np.ndarray]
 Row = tuple[str, str, str, str]  # what, Kaldi's program, how much was compared, the difference

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vqbn.models.pixelcnn import GatedLayer, PixelCNN, gate, spread
+from vqbn.nets.pixelcnn import GatedLayer, PixelCNN, gate, spread
 
 
 class MaskedPixelCNN(PixelCNN):

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from vqbn.data.packed_lines import LineDataset
-from vqbn.models.line_autoencoder import LineAutoencoder
-from vqbn.training.handwriting_checkpoint import load_line_autoencoder
+from vqbn.corpora.packed_lines import LineDataset
+from vqbn.tasks.handwriting.checkpoint import load_line_autoencoder
+from vqbn.tasks.handwriting.model import LineAutoencoder
 
 
 @torch.no_grad()

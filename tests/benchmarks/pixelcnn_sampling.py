@@ -10,8 +10,8 @@ from time import process_time as clock
 import torch
 from torch import Tensor
 
-from vqbn.models.pixelcnn import PixelCNN
-from vqbn.models.pixelcnn_sampling import draw
+from vqbn.nets.pixelcnn import PixelCNN
+from vqbn.nets.pixelcnn_sampling import draw
 
 
 @torch.no_grad()

@@ -24,16 +24,16 @@ import kaldiio
 import numpy as np
 import soundfile
 
-from vqbn.data.chunks import ChunkBatches
-from vqbn.data.corpus import write_data_dir
-from vqbn.data.speech import open_set
-from vqbn.data.tokens import Tokens
+from vqbn.corpora.corpus import write_data_dir
 from vqbn.kaldi.alignment import read_phone_alignments
 from vqbn.kaldi.cmvn import read_cmvn
 from vqbn.kaldi.datadir import read_data_dir
 from vqbn.kaldi.deltas import add_deltas
 from vqbn.kaldi.feature_parts import make_part, plan_parts
-from vqbn.training.data import batch_loader
+from vqbn.kaldi.speech import open_set
+from vqbn.kaldi.tokens import Tokens
+from vqbn.runs.data import batch_loader
+from vqbn.tasks.recognition.data import ChunkBatches
 
 BATCH, FRAMES = 32, 64
 PREFETCHED = 100

@@ -16,10 +16,10 @@ from timing import limited_to, medians, options, print_ratio, print_row
 from torch import nn
 
 from vqbn import ReestimationSchedule, VQBottleneck
-from vqbn.models.ctc import ctc_loss
-from vqbn.models.recognizer import Recognizer
-from vqbn.training.build import build_recognizer
-from vqbn.training.config import parse_arguments
+from vqbn.nets.ctc import ctc_loss
+from vqbn.runs.build import build_recognizer
+from vqbn.runs.config import parse_arguments
+from vqbn.tasks.recognition.model import Recognizer
 
 TOP = Path(__file__).resolve().parents[2]
 TOKENS, HEIGHT = 42, 81

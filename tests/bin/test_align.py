@@ -3,7 +3,7 @@
 import pytest
 
 from vqbn.bin.align import main
-from vqbn.data.mini_speech import make_mini_speech
+from vqbn.corpora.mini_speech import make_mini_speech
 from vqbn.kaldi.ctm import read_ctm
 from vqbn.kaldi.datadir import read_data_dir
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from vqbn.bin.decode import main
-from vqbn.data.speech import SpeechDataset
-from vqbn.data.tokens import Tokens
 from vqbn.kaldi.cmvn import read_cmvn
-from vqbn.scoring.decoding import read_decoded
-from vqbn.scoring.per import phone_errors
-from vqbn.training.checkpoint import load_recognizer
+from vqbn.kaldi.speech import SpeechDataset
+from vqbn.kaldi.tokens import Tokens
+from vqbn.metrics.per import phone_errors
+from vqbn.runs.checkpoint import load_recognizer
+from vqbn.tasks.recognition.decoding import read_decoded
 
 
 def decode(runs, dump, out, *options, run="bn_reest_lr_seed1"):

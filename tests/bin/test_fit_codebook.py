@@ -8,16 +8,16 @@ import torch
 
 from vqbn import VQBottleneck
 from vqbn.bin.fit_codebook import main
-from vqbn.data.alphabet import Alphabet
-from vqbn.data.image_source import Source
-from vqbn.data.line_corpus import Line
-from vqbn.data.packed_images import write_packed as write_images
-from vqbn.data.packed_lines import write_packed as write_lines
-from vqbn.training.build import build_autoencoder
-from vqbn.training.config import parse_arguments
-from vqbn.training.frozen import load_frozen
-from vqbn.training.handwriting import build_line_autoencoder
-from vqbn.training.keys import HANDWRITING, IMAGES
+from vqbn.corpora.alphabet import Alphabet
+from vqbn.corpora.image_source import Source
+from vqbn.corpora.line_corpus import Line
+from vqbn.corpora.packed_images import write_packed as write_images
+from vqbn.corpora.packed_lines import write_packed as write_lines
+from vqbn.runs.build import build_autoencoder
+from vqbn.runs.config import parse_arguments
+from vqbn.runs.frozen import load_frozen
+from vqbn.runs.keys import HANDWRITING, IMAGES
+from vqbn.tasks.handwriting.training import build_line_autoencoder
 
 
 def test_stored_features_give_a_codebook_that_a_bottleneck_takes(speech_dump, tmp_path, caplog):

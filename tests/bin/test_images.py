@@ -11,12 +11,12 @@ from PIL import Image
 from vqbn import perplexity
 from vqbn.bin import decode, encode, reconstruct, report_images, score_images
 from vqbn.bin.train_images import main as train
-from vqbn.data.image_codes import read_codes
-from vqbn.data.image_folder import read_folder
-from vqbn.data.image_source import Source
-from vqbn.data.packed_images import as_batch, write_packed
-from vqbn.scoring.results import read_result
-from vqbn.training.checkpoint import load_autoencoder
+from vqbn.corpora.image_source import Source
+from vqbn.corpora.packed_images import as_batch, write_packed
+from vqbn.runs.checkpoint import load_autoencoder
+from vqbn.runs.results import read_result
+from vqbn.tasks.images.codes import read_codes
+from vqbn.tasks.images.folder import read_folder
 
 OPTIONS = {
     "channels": 8,

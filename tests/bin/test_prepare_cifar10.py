@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from vqbn.bin.prepare_cifar10 import main
-from vqbn.data import download
-from vqbn.data.image_source import read_about
-from vqbn.data.packed_images import read_packed
+from vqbn.corpora import download
+from vqbn.corpora.image_source import read_about
+from vqbn.corpora.packed_images import read_packed
 
 
 def error(capsys):

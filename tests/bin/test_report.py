@@ -5,7 +5,7 @@ import pytest
 
 from vqbn.bin import score
 from vqbn.bin.report import main
-from vqbn.scoring.results import read_results
+from vqbn.runs.results import read_results
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def quick_figures(monkeypatch):
     def draw(results, folder, data, set_name):
         return {"per": folder / "per.png"}
 
-    monkeypatch.setattr("vqbn.scoring.figures.draw_figures", draw)
+    monkeypatch.setattr("vqbn.reports.figures.draw_figures", draw)
 
 
 @pytest.mark.usefixtures("quick_figures")

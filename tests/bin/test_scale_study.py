@@ -55,9 +55,9 @@ def test_the_first_codewords_have_the_size_that_is_asked_for(study, speech_dump)
     """Independently: a fresh model with the point's codebook_init, and its encoder's outputs in training mode."""
     import torch
 
-    from vqbn.training.config import parse_arguments
-    from vqbn.training.recognition import RECOGNITION, prepare
-    from vqbn.training.scale_study import norms_at_start
+    from vqbn.runs.config import parse_arguments
+    from vqbn.runs.scale_study import norms_at_start
+    from vqbn.tasks.recognition.training import RECOGNITION, prepare
 
     argv = [f"--{key}={value}" for key, value in (TINY | {"dump": speech_dump, "expdir": "none"}).items()]
     config = parse_arguments(argv, "t", "t")

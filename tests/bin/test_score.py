@@ -5,9 +5,9 @@ import pytest
 
 from vqbn.bin import decode
 from vqbn.bin.score import main
-from vqbn.scoring.results import find_result, read_result
-from vqbn.training.checkpoint import load_recognizer
-from vqbn.training.config import configuration_hash
+from vqbn.runs.checkpoint import load_recognizer
+from vqbn.runs.config import configuration_hash
+from vqbn.runs.results import find_result, read_result
 
 CODE_SCORES = {
     "perplexity", "perplexity_nosil", "used_codes", "codes_seen", "codebook_size", "phone_purity", "pnmi",

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from vqbn.bin import decode, score, split_speakers, train
-from vqbn.data.speech import open_set
-from vqbn.data.tokens import Tokens
 from vqbn.kaldi.archive import read_scp, write_archive
 from vqbn.kaldi.cmvn import accumulate_groups
 from vqbn.kaldi.deltas import add_deltas
-from vqbn.training.config import KEYS, configuration_hash
+from vqbn.kaldi.speech import open_set
+from vqbn.kaldi.tokens import Tokens
+from vqbn.runs.config import KEYS, configuration_hash
 
 TINY = {
     **{"conv_channels": 4, "lstm_layers": 1, "lstm_size": 8, "vq_codebook_size": 8, "vq_code_dim": 8},

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from vqbn.bin.split_speakers import main
-from vqbn.data.speech import SpeechDataset
-from vqbn.data.tokens import Tokens
 from vqbn.kaldi.cmvn import read_cmvn
+from vqbn.kaldi.speech import SpeechDataset
+from vqbn.kaldi.tokens import Tokens
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_genders_are_shared_out(dump):
 
 
 def test_the_shared_corpus_has_seven_to_tune_on_and_eight_to_report(real_data):
-    from vqbn.data.speaker_split import read_pairs, split_speakers
+    from vqbn.kaldi.speaker_split import read_pairs, split_speakers
 
     dev = real_data / "speechocean762/dev"
     gender = read_pairs(dev / "spk2gender")

@@ -10,10 +10,11 @@ import torch
 import yaml
 
 from vqbn.bin.train import main
-from vqbn.training import checkpoint, recognition
-from vqbn.training.checkpoint import load_recognizer
-from vqbn.training.config import parse_arguments
-from vqbn.training.progress import Progress
+from vqbn.runs import checkpoint
+from vqbn.runs.checkpoint import load_recognizer
+from vqbn.runs.config import parse_arguments
+from vqbn.runs.progress import Progress
+from vqbn.tasks.recognition import training as recognition
 
 TINY = {
     "conv_channels": 4,

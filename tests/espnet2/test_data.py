@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from vqbn.bin.espnet_data import main
-from vqbn.data.chunks import ChunkBatches
-from vqbn.data.speech import SpeechDataset
-from vqbn.data.tokens import Tokens
-from vqbn.data.transcripts import read_transcripts
 from vqbn.kaldi.archive import read_scp
 from vqbn.kaldi.cmvn import read_cmvn
+from vqbn.kaldi.speech import SpeechDataset
+from vqbn.kaldi.tokens import Tokens
+from vqbn.kaldi.transcripts import read_transcripts
+from vqbn.tasks.recognition.data import ChunkBatches
 
 
 @pytest.fixture

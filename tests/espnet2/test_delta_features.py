@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from vqbn.data.speech import SpeechDataset
-from vqbn.data.tokens import Tokens
 from vqbn.errors import InputError
 from vqbn.espnet2.delta_features import DeltaFeatures
 from vqbn.kaldi.archive import read_scp
 from vqbn.kaldi.cmvn import read_cmvn
 from vqbn.kaldi.deltas import add_deltas
+from vqbn.kaldi.speech import SpeechDataset
+from vqbn.kaldi.tokens import Tokens
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from vqbn.training.config import parse_arguments
+from vqbn.runs.config import parse_arguments
 
 EGS = Path(__file__).resolve().parents[2] / "egs"
 YAMLS = sorted(EGS.glob("*/conf/espnet2/*.yaml"))

@@ -11,8 +11,8 @@ import yaml
 
 from vqbn.bin import espnet_asr_inference, espnet_asr_train, espnet_score
 from vqbn.bin import score as vqbn_score
-from vqbn.data.transcripts import read_transcripts
-from vqbn.scoring.results import read_result
+from vqbn.kaldi.transcripts import read_transcripts
+from vqbn.runs.results import read_result
 
 pytestmark = pytest.mark.usefixtures("espnet")
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from vqbn.data.corpus import write_data_dir
-from vqbn.data.mini_speech import VOCABULARY, make_mini_speech
+from vqbn.corpora.corpus import write_data_dir
+from vqbn.corpora.mini_speech import VOCABULARY, make_mini_speech
 from vqbn.errors import InputError
 from vqbn.kaldi import forced_alignment
 from vqbn.kaldi.ctm import Segment, read_ctm, write_ctm

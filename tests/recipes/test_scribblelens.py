@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from vqbn.training.config import parse_arguments
-from vqbn.training.keys import HANDWRITING
+from vqbn.runs.config import parse_arguments
+from vqbn.runs.keys import HANDWRITING
 
 TOP = Path(__file__).resolve().parents[2]
 CONF = TOP / "egs/scribblelens/conf"

@@ -74,14 +74,14 @@ def main(argv: list[str]) -> None:
     # Imported here: --help and a wrong option need not wait for torch and Lightning.
     import torch
 
-    from vqbn.data.chunks import whole_utterances
-    from vqbn.data.speech import open_set
-    from vqbn.data.text_units import TextUnits
-    from vqbn.data.tokens import Tokens
-    from vqbn.data.transcribed import transcripts_of
     from vqbn.kaldi.features import FRAME_SHIFT
-    from vqbn.scoring.decoding import decode, decode_text, decoded_name, output_folder, write_decoded
-    from vqbn.training.checkpoint import load_recognizer
+    from vqbn.kaldi.speech import open_set
+    from vqbn.kaldi.tokens import Tokens
+    from vqbn.runs.checkpoint import load_recognizer
+    from vqbn.tasks.recognition.data import whole_utterances
+    from vqbn.tasks.recognition.decoding import decode, decode_text, decoded_name, output_folder, write_decoded
+    from vqbn.tasks.recognition.text_tokens import TextUnits
+    from vqbn.tasks.recognition.transcribed import transcripts_of
 
     start = time.monotonic()
     torch.set_num_threads(args.threads)

@@ -54,12 +54,12 @@ def main(argv: list[str]) -> None:
     # Imported here: --help and a wrong option need not wait for torch and Lightning.
     import torch
 
-    from vqbn.data.packed_lines import LineDataset
-    from vqbn.scoring.decoding import output_folder
-    from vqbn.scoring.line_decoding import DecodedLines, write_decoded_lines
-    from vqbn.scoring.line_pictures import draw_reconstruction, reconstruct
-    from vqbn.scoring.lines import score_lines
-    from vqbn.training.handwriting_checkpoint import load_line_autoencoder
+    from vqbn.corpora.packed_lines import LineDataset
+    from vqbn.tasks.handwriting.checkpoint import load_line_autoencoder
+    from vqbn.tasks.handwriting.decoding import DecodedLines, write_decoded_lines
+    from vqbn.tasks.handwriting.evaluation import score_lines
+    from vqbn.tasks.handwriting.pictures import draw_reconstruction, reconstruct
+    from vqbn.tasks.recognition.decoding import output_folder
 
     start = time.monotonic()
     torch.set_num_threads(args.threads)

@@ -30,10 +30,10 @@ def parser() -> argparse.ArgumentParser:
 def decode_codes(argv: list[str]) -> None:
     """Read codes and model, check that they belong together, write images."""
     args = parser().parse_args(argv)
-    from vqbn.data.image_codes import fingerprint, read_codes
-    from vqbn.data.image_folder import write_folder
-    from vqbn.scoring.image_pictures import decode_images
-    from vqbn.training.checkpoint import load_autoencoder
+    from vqbn.runs.checkpoint import load_autoencoder
+    from vqbn.tasks.images.codes import fingerprint, read_codes
+    from vqbn.tasks.images.folder import write_folder
+    from vqbn.tasks.images.pictures import decode_images
 
     codes = read_codes(args.codes)
     path = Path(args.checkpoint or codes.checkpoint)

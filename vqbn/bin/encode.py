@@ -38,10 +38,10 @@ def main(argv: list[str]) -> None:
     import numpy as np
     import torch
 
-    from vqbn.data.image_codes import ImageCodes, fingerprint, write_codes
-    from vqbn.data.image_folder import read_folder
-    from vqbn.data.packed_images import as_batch
-    from vqbn.training.checkpoint import load_autoencoder
+    from vqbn.corpora.packed_images import as_batch
+    from vqbn.runs.checkpoint import load_autoencoder
+    from vqbn.tasks.images.codes import ImageCodes, fingerprint, write_codes
+    from vqbn.tasks.images.folder import read_folder
 
     loaded = load_autoencoder(args.checkpoint)
     names, images = read_folder(args.images, loaded.height, loaded.width, args.max_bad)

@@ -38,14 +38,14 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> None:
     """Read tokens and sets, write."""
     args = parser().parse_args(argv)
-    from vqbn.data.chunks import ChunkBatches
-    from vqbn.data.speech import SpeechDataset
-    from vqbn.data.text_units import TextUnits
-    from vqbn.data.tokens import Tokens
-    from vqbn.data.transcribed import transcripts_of
     from vqbn.espnet2.data import phone_transcripts, write_chunks, write_set, write_token_list
     from vqbn.files import write_text
     from vqbn.kaldi.cmvn import read_cmvn
+    from vqbn.kaldi.speech import SpeechDataset
+    from vqbn.kaldi.tokens import Tokens
+    from vqbn.tasks.recognition.data import ChunkBatches
+    from vqbn.tasks.recognition.text_tokens import TextUnits
+    from vqbn.tasks.recognition.transcribed import transcripts_of
 
     dump, out = Path(args.dump), Path(args.out)
     if args.token_type != "phn" and not args.units:

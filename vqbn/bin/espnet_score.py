@@ -52,7 +52,7 @@ def main(argv: list[str]) -> None:
     from vqbn.espnet2.record import finished_run
     from vqbn.espnet2.scoring import score
     from vqbn.files import write_text
-    from vqbn.scoring.results import write_result
+    from vqbn.runs.results import write_result
 
     evaluations = {}
     for name in args.sets:

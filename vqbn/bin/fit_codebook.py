@@ -95,10 +95,10 @@ def main(argv: list[str]) -> None:
     import numpy as np
     import torch
 
-    from vqbn.data.vectors import read_vectors
     from vqbn.files import replacing
-    from vqbn.scoring.codebook_fit import draw_samples, fit_codebook, score_codebook
-    from vqbn.scoring.records import write_record
+    from vqbn.kaldi.vectors import read_vectors
+    from vqbn.runs.codebook_fit import draw_samples, fit_codebook, score_codebook
+    from vqbn.runs.records import write_record
 
     torch.set_num_threads(args.threads)
     if args.device == "cuda" and not torch.cuda.is_available():
@@ -107,7 +107,7 @@ def main(argv: list[str]) -> None:
     source, own = read_vectors, None
     size, num_codebooks = args.codebook_size, args.num_codebooks
     if args.checkpoint is not None:
-        from vqbn.training.frozen import load_frozen
+        from vqbn.runs.frozen import load_frozen
 
         frozen = load_frozen(args.checkpoint, averaged=not args.not_averaged, device=device)
         source, own = frozen.latents, frozen.bottleneck

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vqbn.bin.command import command
-from vqbn.data.tokens import BLANK, Tokens
 from vqbn.defects import Defects
 from vqbn.errors import InputError
 from vqbn.files import write_text
@@ -31,6 +30,7 @@ from vqbn.kaldi.feature_parts import (
 )
 from vqbn.kaldi.features import BACKENDS, FRAME_SHIFT
 from vqbn.kaldi.join import SHORT, Run, encode, join, summarise
+from vqbn.kaldi.tokens import BLANK, Tokens
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--lines", type=int, default=240, help="how many, train and test together (default: 240)")
     parser.add_argument("--seed", type=int, default=1, help="chooses words and strokes (default: 1)")
     args = parser.parse_args(argv)
-    from vqbn.data.mini_handwriting import make_mini_handwriting
+    from vqbn.corpora.mini_handwriting import make_mini_handwriting
 
     counts = make_mini_handwriting(args.out, args.lines, args.seed)
     logger.info("wrote %s: %s", args.out, ", ".join(f"{name} {count} lines" for name, count in counts.items()))

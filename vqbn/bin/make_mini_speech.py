@@ -3,7 +3,7 @@
 import argparse
 
 from vqbn.bin.command import command
-from vqbn.data.mini_speech import make_mini_speech
+from vqbn.corpora.mini_speech import make_mini_speech
 
 
 @command("vqbn-make-mini-speech")

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 from vqbn.bin.command import command
-from vqbn.data.text_units import TOKEN_TYPES, TextUnits, train_sentencepiece
-from vqbn.data.tokens import BLANK, Tokens
-from vqbn.data.transcripts import read_transcripts
 from vqbn.errors import InputError
+from vqbn.kaldi.tokens import BLANK, Tokens
+from vqbn.kaldi.transcripts import read_transcripts
+from vqbn.tasks.recognition.text_tokens import TOKEN_TYPES, TextUnits, train_sentencepiece
 
 logger = logging.getLogger(__name__)
 

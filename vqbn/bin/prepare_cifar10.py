@@ -53,15 +53,15 @@ def main(argv: list[str]) -> None:
     """Read, check, divide, write."""
     args = parser().parse_args(argv)
     if args.label:
-        from vqbn.data.image_source import data_label
+        from vqbn.corpora.image_source import data_label
 
         print(data_label(args.label))
         return
-    from vqbn.data.cifar10 import URL, check_archive, read_cifar10
-    from vqbn.data.download import download
-    from vqbn.data.image_source import Source
-    from vqbn.data.mini_images import mini_images
-    from vqbn.data.packed_images import held_out, write_packed
+    from vqbn.corpora.cifar10 import URL, check_archive, read_cifar10
+    from vqbn.corpora.download import download
+    from vqbn.corpora.image_source import Source
+    from vqbn.corpora.mini_images import mini_images
+    from vqbn.corpora.packed_images import held_out, write_packed
 
     if args.data == "mini":
         sets = mini_images(args.seed)

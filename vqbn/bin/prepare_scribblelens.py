@@ -80,7 +80,7 @@ def levels(text: str) -> int:
 def main(argv: list[str]) -> None:
     """Do one stage."""
     args = parser().parse_args(argv)
-    from vqbn.data import scribblelens
+    from vqbn.corpora import scribblelens
 
     if args.step == "lists":
         corpus = args.corpus or scribblelens.fetch(args.download, args.url or scribblelens.URL)

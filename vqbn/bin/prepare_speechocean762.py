@@ -3,7 +3,7 @@
 import argparse
 
 from vqbn.bin.command import command
-from vqbn.data.speechocean762 import URL, fetch, prepare
+from vqbn.corpora.speechocean762 import URL, fetch, prepare
 
 
 @command("vqbn-prepare-speechocean762")

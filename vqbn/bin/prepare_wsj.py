@@ -3,7 +3,7 @@
 import argparse
 
 from vqbn.bin.command import command
-from vqbn.data.wsj import SETS, prepare
+from vqbn.corpora.wsj import SETS, prepare
 
 
 @command("vqbn-prepare-wsj")

@@ -51,14 +51,14 @@ def main(argv: list[str]) -> None:
     import numpy as np
     import torch
 
-    from vqbn.data.image_codes import ImageCodes, fingerprint
-    from vqbn.data.image_folder import save_png
-    from vqbn.data.packed_images import read_packed
-    from vqbn.scoring.codes import usage_histogram
-    from vqbn.scoring.image_decoding import DecodedImages, write_decoded_images
-    from vqbn.scoring.image_pictures import decode_images, grid, unigram_codes
-    from vqbn.training.checkpoint import load_autoencoder
-    from vqbn.training.image_evaluation import code_images
+    from vqbn.corpora.packed_images import read_packed
+    from vqbn.metrics.codes import usage_histogram
+    from vqbn.runs.checkpoint import load_autoencoder
+    from vqbn.tasks.images.codes import ImageCodes, fingerprint
+    from vqbn.tasks.images.decoding import DecodedImages, write_decoded_images
+    from vqbn.tasks.images.evaluation import code_images
+    from vqbn.tasks.images.folder import save_png
+    from vqbn.tasks.images.pictures import decode_images, grid, unigram_codes
 
     start = time.monotonic()
     torch.set_num_threads(args.threads)

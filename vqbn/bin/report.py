@@ -9,7 +9,7 @@ from pathlib import Path
 from vqbn.bin.command import command
 from vqbn.errors import InputError
 from vqbn.files import write_text
-from vqbn.scoring.results import Result, read_results
+from vqbn.runs.results import Result, read_results
 
 logger = logging.getLogger(__name__)
 
@@ -59,9 +59,9 @@ def main(argv: list[str]) -> None:
     args = parser().parse_args(argv)
     # Imported here: --help need not wait for matplotlib.
     from vqbn.bin.score import finished_run
-    from vqbn.scoring.figures import draw_figures
-    from vqbn.scoring.report import reported_set, write_up
-    from vqbn.scoring.scale_figure import studies
+    from vqbn.reports.figures import draw_figures
+    from vqbn.reports.scale_figure import studies
+    from vqbn.tasks.recognition.report import reported_set, write_up
 
     folders = read_runs(args.expdir, args.data_label, finished_run) if args.expdir else read_folders(args.results)
     studied = studies(folders if args.results else ())
@@ -133,7 +133,7 @@ def read_runs(expdir: str, data_label: str, finished_run: Callable[[Path, str], 
 
 def with_pictures(finished_run: Callable[[Path, str], Result]) -> Callable[[Path, str], Result]:
     """For `read_runs`: a run's pictures go where its report's figures are."""
-    from vqbn.scoring.run_pictures import keep_pictures
+    from vqbn.runs.pictures import keep_pictures
 
     def collect(run: Path, data: str) -> Result:
         keep_pictures(run, run.parent / "figures")

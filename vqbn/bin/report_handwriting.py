@@ -28,8 +28,8 @@ def main(argv: list[str]) -> None:
     args = parser().parse_args(argv)
     # Imported here: --help need not wait for matplotlib.
     from vqbn.bin.score_handwriting import finished_run
-    from vqbn.scoring.line_report import write_up
-    from vqbn.scoring.scale_figure import studies
+    from vqbn.reports.scale_figure import studies
+    from vqbn.tasks.handwriting.report import write_up
 
     if args.expdir:
         sections = read_runs(args.expdir, args.data_label, with_pictures(finished_run))

@@ -32,7 +32,7 @@ def main(argv: list[str]) -> None:
     args = parser().parse_args(argv)
     # Imported here: --help need not wait for matplotlib.
     from vqbn.bin.score_images import finished_image_run
-    from vqbn.scoring.image_report import write_up
+    from vqbn.tasks.images.report import write_up
 
     if args.expdir:
         sections = read_runs(args.expdir, args.data_label, with_pictures(finished_image_run))

@@ -52,17 +52,17 @@ def scale(text: str) -> float:
 def main(argv: list[str]) -> None:
     """Measure what is missing, write, draw."""
     args, rest = parser().parse_known_args(argv)
-    from vqbn.training.config import parse_arguments
-    from vqbn.training.keys import HANDWRITING, RECOGNITION
+    from vqbn.runs.config import parse_arguments
+    from vqbn.runs.keys import HANDWRITING, RECOGNITION
 
     if any(option.partition("=")[0] == "--seed" for option in rest):
         raise InputError("--seed: give --seeds, a list")
     keys = HANDWRITING if args.subject == "handwriting" else RECOGNITION
     config = parse_arguments(rest, "vqbn-scale-study", DESCRIPTION, keys)
     # Imported here: --help and a wrong key need not wait for Lightning.
-    from vqbn.scoring.scale_figure import draw_study, read_study, save_figure, write_study
-    from vqbn.training.scale_study import Point, study
-    from vqbn.training.scale_subjects import SUBJECTS
+    from vqbn.reports.scale_figure import draw_study, read_study, save_figure, write_study
+    from vqbn.runs.scale_study import Point, study
+    from vqbn.tasks.scale_subjects import SUBJECTS
 
     out = Path(args.out)
     points = read_study(out)

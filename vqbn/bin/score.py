@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from vqbn.bin.command import command
 from vqbn.errors import InputError
-from vqbn.scoring.results import Result, write_result
-from vqbn.scoring.trn import read_trn
+from vqbn.runs.results import Result, write_result
+from vqbn.tasks.recognition.trn import read_trn
 
 # The scores need torch, which --help and a wrong option need not wait for.
 if TYPE_CHECKING:
-    from vqbn.scoring.evaluation import Evaluation
+    from vqbn.metrics.evaluation import Evaluation
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ def main(argv: list[str]) -> None:
     if args.ref or args.hyp:
         if not (args.ref and args.hyp) or args.expdir:
             options.error("--ref and --hyp go together, and without --expdir")
-        from vqbn.scoring.evaluation import evaluate_phones
+        from vqbn.metrics.evaluation import evaluate_phones
 
         print_scores(
             Path(args.hyp).name, {"": evaluate_phones(read_trn(args.hyp), read_trn(args.ref), source=args.hyp)}
@@ -95,9 +95,9 @@ def main(argv: list[str]) -> None:
         return
     if not args.expdir or not args.dump:
         options.error("--expdir and --dump are needed (or --ref and --hyp)")
-    from vqbn.scoring.decoding import decoded_name, output_folder
-    from vqbn.scoring.error_tables import write_error_tables
-    from vqbn.scoring.runs import write_scores
+    from vqbn.runs.scored import write_scores
+    from vqbn.tasks.recognition.decoding import decoded_name, output_folder
+    from vqbn.tasks.recognition.error_tables import write_error_tables
 
     evaluations = {
         decoded_name(name, args.beam): score_set(args.expdir, args.dump, name, args.beam)
@@ -120,12 +120,12 @@ def score_set(expdir: str | Path, dump: str | Path, set_name: str, beam: int = 0
         InputError: the set is not decoded, its files are malformed, or they and the alignments are of different
             utterances.
     """
-    from vqbn.data.speech import open_set
-    from vqbn.data.tokens import Tokens
-    from vqbn.scoring.decoding import decoded_name, output_folder, read_decoded
-    from vqbn.scoring.evaluation import evaluate_codes, evaluate_phones
-    from vqbn.scoring.per import SILENCE
-    from vqbn.scoring.text import evaluate_words
+    from vqbn.kaldi.speech import open_set
+    from vqbn.kaldi.tokens import Tokens
+    from vqbn.metrics.evaluation import evaluate_codes, evaluate_phones
+    from vqbn.metrics.per import SILENCE
+    from vqbn.tasks.recognition.decoding import decoded_name, output_folder, read_decoded
+    from vqbn.tasks.recognition.text import evaluate_words
 
     folder, dump = output_folder(expdir, decoded_name(set_name, beam)), Path(dump)
     decoded = read_decoded(folder)
@@ -164,8 +164,8 @@ def finished_run(expdir: str | Path, data: str, command: str = "") -> Result:
     Raises:
         InputError: a file is missing or malformed.
     """
-    from vqbn.scoring.runs import collect_run
-    from vqbn.training.config import configuration_hash, decisive, recorded_config
+    from vqbn.runs.config import configuration_hash, decisive, recorded_config
+    from vqbn.runs.scored import collect_run
 
     config, commit = recorded_config(Path(expdir) / "config.yaml")
     return collect_run(expdir, data, decisive(config), configuration_hash(config), commit, command)

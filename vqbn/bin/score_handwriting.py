@@ -10,7 +10,7 @@ from vqbn.bin.command import command
 
 # The scores need torch, which --help and a wrong option need not wait for.
 if TYPE_CHECKING:
-    from vqbn.scoring.results import Result
+    from vqbn.runs.results import Result
 
 logger = logging.getLogger(__name__)
 
@@ -61,13 +61,13 @@ def main(argv: list[str]) -> None:
     """Score, print, and keep."""
     args = parser().parse_args(argv)
     from vqbn.bin.score import print_scores
-    from vqbn.data.packed_lines import LineDataset
-    from vqbn.scoring.decoding import output_folder
-    from vqbn.scoring.line_decoding import read_decoded_lines
-    from vqbn.scoring.line_evaluation import evaluate_lines, learn_probe, probe_cer, transcribed
-    from vqbn.scoring.results import write_result
-    from vqbn.scoring.run_pictures import keep_first_pictures
-    from vqbn.scoring.runs import write_scores
+    from vqbn.corpora.packed_lines import LineDataset
+    from vqbn.runs.pictures import keep_first_pictures
+    from vqbn.runs.results import write_result
+    from vqbn.runs.scored import write_scores
+    from vqbn.tasks.handwriting.decoding import read_decoded_lines
+    from vqbn.tasks.handwriting.scoring import evaluate_lines, learn_probe, probe_cer, transcribed
+    from vqbn.tasks.recognition.decoding import output_folder
 
     probe = None
     if args.probe_set:
@@ -100,10 +100,10 @@ def finished_run(expdir: str | Path, data: str, command: str = "") -> "Result":
     Raises:
         InputError: a file is missing or malformed.
     """
-    from vqbn.scoring.line_decoding import ABOUT
-    from vqbn.scoring.runs import collect_run
-    from vqbn.training.config import configuration_hash, decisive, recorded_config
-    from vqbn.training.keys import HANDWRITING as KEYS
+    from vqbn.runs.config import configuration_hash, decisive, recorded_config
+    from vqbn.runs.keys import HANDWRITING as KEYS
+    from vqbn.runs.scored import collect_run
+    from vqbn.tasks.handwriting.decoding import ABOUT
 
     config, commit = recorded_config(Path(expdir) / "config.yaml", KEYS)
     return collect_run(

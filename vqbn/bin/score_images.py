@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vqbn.bin.command import command
-from vqbn.scoring.results import Result, write_result
+from vqbn.runs.results import Result, write_result
 
 logger = logging.getLogger(__name__)
 
@@ -39,9 +39,9 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> None:
     """Score, print, and keep."""
     args = parser().parse_args(argv)
-    from vqbn.scoring.image_decoding import evaluate_decoded, read_decoded_images
-    from vqbn.scoring.run_pictures import keep_first_pictures
-    from vqbn.scoring.runs import write_scores
+    from vqbn.runs.pictures import keep_first_pictures
+    from vqbn.runs.scored import write_scores
+    from vqbn.tasks.images.decoding import evaluate_decoded, read_decoded_images
 
     sets = args.sets or ["test"]
     evaluations = {name: evaluate_decoded(read_decoded_images(args.expdir, name)) for name in sets}
@@ -61,10 +61,10 @@ def finished_image_run(expdir: str | Path, data: str, command: str = "") -> Resu
     Raises:
         InputError: a file is missing or malformed.
     """
-    from vqbn.scoring.image_decoding import ABOUT
-    from vqbn.scoring.runs import collect_run
-    from vqbn.training.config import configuration_hash, decisive, recorded_config
-    from vqbn.training.keys import IMAGES
+    from vqbn.runs.config import configuration_hash, decisive, recorded_config
+    from vqbn.runs.keys import IMAGES
+    from vqbn.runs.scored import collect_run
+    from vqbn.tasks.images.decoding import ABOUT
 
     config, commit = recorded_config(Path(expdir) / "config.yaml", IMAGES)
     command = command or f"vqbn-train-images --config {Path(expdir) / 'config.yaml'}"

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from vqbn.bin.command import command
-from vqbn.data.speaker_split import read_pairs, split_speakers, write_subset
 from vqbn.errors import InputError
+from vqbn.kaldi.speaker_split import read_pairs, split_speakers, write_subset
 
 logger = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@
 import sys
 
 from vqbn.bin.command import command
-from vqbn.training.config import parse_arguments
-from vqbn.training.keys import HANDWRITING as KEYS
+from vqbn.runs.config import parse_arguments
+from vqbn.runs.keys import HANDWRITING as KEYS
 
 DESCRIPTION = """Train an autoencoder with a bottleneck on the lines of handwriting that stage 2 packed, or go on where
 a run in --expdir stopped. Options can stand in files (--config), one `name: value` a line; later files win over earlier
@@ -16,8 +16,8 @@ checkpoints/{last,best}.ckpt."""
 def main(argv: list[str]) -> None:
     config = parse_arguments(argv, "vqbn-train-handwriting", DESCRIPTION, KEYS)
     # Imported here: --help and a wrong key need not wait for Lightning.
-    from vqbn.training.handwriting import HANDWRITING
-    from vqbn.training.run import train
+    from vqbn.runs.train import train
+    from vqbn.tasks.handwriting.training import HANDWRITING
 
     train(config, HANDWRITING)
 

@@ -3,8 +3,8 @@
 import sys
 
 from vqbn.bin.command import command
-from vqbn.training.config import parse_arguments
-from vqbn.training.keys import IMAGES as KEYS
+from vqbn.runs.config import parse_arguments
+from vqbn.runs.keys import IMAGES as KEYS
 
 DESCRIPTION = """Train an autoencoder with a bottleneck on the images that stage 0 packed, or go on where a run in
 --expdir stopped. Options can stand in files (--config), one `name: value` a line; later files win over earlier ones and
@@ -15,8 +15,8 @@ the command line over all. Writes config.yaml, train.log, curve.jsonl, tensorboa
 def main(argv: list[str]) -> None:
     config = parse_arguments(argv, "vqbn-train-images", DESCRIPTION, KEYS)
     # Imported here: --help and a wrong key need not wait for Lightning.
-    from vqbn.training.images import IMAGES
-    from vqbn.training.run import train
+    from vqbn.runs.train import train
+    from vqbn.tasks.images.training import IMAGES
 
     train(config, IMAGES)
 

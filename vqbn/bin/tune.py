@@ -26,8 +26,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> None:
     """Read, compare, print."""
     args = parser().parse_args(argv)
-    from vqbn.scoring.results import read_results
-    from vqbn.scoring.tuning import chosen_keys, tuning_table
+    from vqbn.reports.tuning import chosen_keys, tuning_table
+    from vqbn.runs.results import read_results
 
     results = read_results(args.results)
     chosen = chosen_keys(results, args.set_name)

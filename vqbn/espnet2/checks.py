@@ -13,10 +13,10 @@ from espnet2.text.build_tokenizer import build_tokenizer
 from espnet2.text.cleaner import TextCleaner
 from espnet2.utils.get_default_kwargs import get_default_kwargs
 
-from vqbn.data.text_units import TOKEN_TYPES
-from vqbn.data.transcripts import read_transcripts
 from vqbn.errors import InputError
 from vqbn.espnet2.configured import check_keys
+from vqbn.kaldi.transcripts import read_transcripts
+from vqbn.tasks.recognition.text_tokens import TOKEN_TYPES
 
 ENCODERS = ("vqbn_deepspeech2", "vqbn_wrapped")
 SPECIAL = ("<unk>", "<sos/eos>")

@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vqbn.data.chunks import ChunkBatches
-from vqbn.data.speech import SpeechDataset
-from vqbn.data.tokens import BLANK, Tokens
 from vqbn.files import replacing, write_text
 from vqbn.kaldi.archive import read_scp
+from vqbn.kaldi.speech import SpeechDataset
+from vqbn.kaldi.tokens import BLANK, Tokens
+from vqbn.tasks.recognition.data import ChunkBatches
 
 # What ESPnet needs besides the blank: a token for what is not in the list, and one for a text's beginning and end.
 UNKNOWN = "<unk>"

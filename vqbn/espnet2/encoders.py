@@ -8,8 +8,8 @@ from vqbn.bottleneck.output import BottleneckOutput
 from vqbn.errors import InputError
 from vqbn.espnet2.configured import build_bottleneck, check_keys
 from vqbn.espnet2.delta_features import DeltaFeatures
-from vqbn.models.deepspeech2 import DeepSpeech2Encoder, speech_convolutions
-from vqbn.models.latent_mixer import LatentMixer
+from vqbn.nets.deepspeech2 import DeepSpeech2Encoder, speech_convolutions
+from vqbn.nets.latent_mixer import LatentMixer
 
 EncoderOutput = tuple[Tensor, Tensor, BottleneckOutput]
 

@@ -13,9 +13,9 @@ import yaml
 
 from vqbn.errors import InputError
 from vqbn.files import write_text
-from vqbn.scoring.evaluation import Evaluation
-from vqbn.scoring.results import Result
-from vqbn.training.config import records, yaml_value
+from vqbn.metrics.evaluation import Evaluation
+from vqbn.runs.config import records, yaml_value
+from vqbn.runs.results import Result
 
 RECORD = "vqbn.yaml"
 # The keys of ESPnet's config.yaml that a result depends on, besides its data.

@@ -6,13 +6,13 @@ from pathlib import Path
 from espnet.nets.e2e_asr_common import ErrorCalculator
 from espnet2.text.build_tokenizer import build_tokenizer
 
-from vqbn.data.speaker_split import read_pairs
-from vqbn.data.text_units import TextUnits
-from vqbn.data.transcripts import read_transcripts
 from vqbn.errors import InputError
-from vqbn.scoring.evaluation import Evaluation, evaluate_phones
-from vqbn.scoring.text import RATES, evaluate_words
-from vqbn.scoring.trn import write_trn
+from vqbn.kaldi.speaker_split import read_pairs
+from vqbn.kaldi.transcripts import read_transcripts
+from vqbn.metrics.evaluation import Evaluation, evaluate_phones
+from vqbn.tasks.recognition.text import RATES, evaluate_words
+from vqbn.tasks.recognition.text_tokens import TextUnits
+from vqbn.tasks.recognition.trn import write_trn
 
 # What each rate counts, as ESPnet calls it.
 ESPNET_CUTS = {"per": "phn", "wer": "word", "cer": "char"}

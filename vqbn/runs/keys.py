@@ -1,0 +1,434 @@
+"""The keys of the configurations: what a key is, those that every experiment has, and each experiment's table."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+
+def number(text: str) -> float:
+    """Read a finite number."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError
+    return value
+
+
+def truth(text: str) -> bool:
+    """Read true or false."""
+    return {"true": True, "false": False}[text.lower()]
+
+
+def scale(text: str) -> str | float:
+    """Read a name or a positive number."""
+    return text if text in ("xavier", "uniform") else number(text)
+
+
+def update_or_end(text: str) -> int | str:
+    """Read the number of an update, or the word for the last."""
+    return text if text == "end" else int(text)
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of the configuration.
+
+    Attributes:
+        name: in files; `--name` on the command line.
+        default: the value where nobody sets it; None: it must be set.
+        read: text to value, raising ValueError or KeyError.
+        expected: what values there are, in words.
+        help: a sentence for `--help`.
+        valid: whether a value is possible.
+        many: a list of such values.
+        decides: the run's result depends on it: part of the hash, and fixed once a run has begun.
+        path: it names a file or folder, which the run's own config.yaml gives as an absolute path.
+        since_first: the first results were hashed without it, so it enters the hash only where it is not its default.
+        only_with: pairs of another key's name and values, without one of which no result depends on this key.
+    """
+
+    name: str
+    default: object
+    read: Callable[[str], object]
+    expected: str
+    help: str
+    valid: Callable[[object], bool] = lambda value: True
+    many: bool = False
+    decides: bool = True
+    path: bool = False
+    since_first: bool = False
+    only_with: tuple[tuple[str, tuple[object, ...]], ...] = ()
+
+    def matters(self, config: Mapping[str, object]) -> bool:
+        """Whether the result of a run with this configuration depends on the key."""
+        return self.decides and all(config.get(name, values[0]) in values for name, values in self.only_with)
+
+    def parse(self, value: object) -> object:
+        """The value of a scalar's or a list's text.
+
+        Raises:
+            ValueError: it is not of the right kind, or not possible; the message says what was expected.
+        """
+        if self.many != isinstance(value, list):
+            raise ValueError(f"expected {'a list: ' if self.many else ''}{self.expected}, found {shown(value)}")
+        if self.many:
+            return [self._parse_one(item) for item in value]
+        return self._parse_one(value)
+
+    def _parse_one(self, text: str) -> object:
+        try:
+            parsed = self.read(text)
+        except (ValueError, KeyError):
+            parsed = None
+        if parsed is None or not self.valid(parsed):
+            raise ValueError(f"expected {self.expected}, found {shown(text)}")
+        return parsed
+
+
+def shown(value: object) -> str:
+    """A value as it stands in a message."""
+    return f"'{value}'" if isinstance(value, str) else str(value)
+
+
+def count(name: str, default: int | None, help: str, least: int = 1, decides: bool = True, many: bool = False) -> Key:
+    """A key of whole numbers."""
+    expected = f"a whole number of at least {least}"
+    return Key(name, default, int, expected, help, lambda value: value >= least, many, decides)
+
+
+def positive(name: str, default: float, help: str) -> Key:
+    """A key of numbers above 0."""
+    return Key(name, default, number, "a number above 0", help, lambda value: value > 0)
+
+
+def not_negative(name: str, default: float, help: str) -> Key:
+    """A key of numbers from 0 on."""
+    return Key(name, default, number, "a number of at least 0", help, lambda value: value >= 0)
+
+
+def share(name: str, default: float, help: str) -> Key:
+    """A key of numbers from 0 to below 1."""
+    return Key(name, default, number, "a number from 0 to below 1", help, lambda value: 0 <= value < 1)
+
+
+def choice(name: str, default: str, choices: Sequence[str], help: str, decides: bool = True) -> Key:
+    """A key with a few possible words."""
+    return Key(name, default, str, "one of " + ", ".join(choices), help, lambda value: value in choices, False, decides)
+
+
+def flag(name: str, default: bool, help: str, decides: bool = True) -> Key:
+    """A key that is true or false."""
+    return Key(name, default, truth, "true or false", help, decides=decides)
+
+
+def name(name: str, default: str, help: str) -> Key:
+    """A key of the name of something."""
+    return Key(name, default, str, "a name", help, bool)
+
+
+def folder(name: str, help: str) -> Key:
+    """A key of a folder's path, which must be given."""
+    return Key(name, None, str, "a path", help, bool, decides=False, path=True)
+
+
+def with_defaults(keys: Sequence[Key], defaults: Mapping[str, object]) -> tuple[Key, ...]:
+    """The same keys, some with another default."""
+    unknown = defaults.keys() - {key.name for key in keys}
+    if unknown:
+        raise ValueError(f"no such keys: {sorted(unknown)}")
+    return tuple(replace(key, default=defaults.get(key.name, key.default)) for key in keys)
+
+
+def only_with(name: str, values: tuple[object, ...], *keys: Key) -> tuple[Key, ...]:
+    """The same keys, which matter only where the key `name` has one of `values`."""
+    return tuple(replace(key, only_with=(*key.only_with, (name, values))) for key in keys)
+
+
+# The quantiser and its clustering. Experiments without the key `bottleneck` always have one.
+BOTTLENECK = (
+    count("vq_code_dim", 64, "Dimensions of the bottleneck's output, over all codebooks."),
+    *only_with(
+        "bottleneck",
+        ("vq", "peer"),
+        count("vq_codebook_size", 2048, "Codewords in each codebook.", least=2),
+        count("vq_num_codebooks", 1, "Codebooks, each on its share of vq_code_dim."),
+        choice("vq_normalization", "none", ("none", "batch"), "Batch normalisation in front of the quantiser."),
+        choice(
+            "vq_update", "gradient", ("gradient", "ema"), "How codewords learn: by the loss, or as moving averages."
+        ),
+        share("vq_ema_decay", 0.99, "Gamma of the moving averages (equation 4)."),
+        not_negative("vq_commitment", 0.25, "Weight of the commitment term (gamma of equation 2)."),
+        not_negative("vq_codebook_weight", 1.0, "Weight of the codebook term of equation 2."),
+        Key(
+            "vq_codebook_init",
+            "xavier",
+            scale,
+            "xavier, uniform or a scale above 0",
+            "How codewords begin: a distribution, or its scale.",
+            lambda value: isinstance(value, str) or value > 0,
+        ),
+        not_negative("vq_loss_weight", 1.0, "Weight of the bottleneck's loss beside the task's."),
+        flag("reestimation", False, "Cluster the encoder's outputs anew into the codebook, on the schedule below."),
+        *only_with(
+            "reestimation",
+            (True,),
+            count("vq_reservoir_size", 0, "Vectors kept for the clustering; 0: max(20,480, 20 per codeword).", least=0),
+            choice(
+                "vq_seeding",
+                "k-means||",
+                ("k-means||", "k-means++", "random"),
+                "How the clustering chooses its first centroids.",
+            ),
+            Key(
+                "vq_balance",
+                0,
+                int,
+                "a whole number of at least 0",
+                "Rounds, after each clustering, of splitting the codewords used most in the place of those used least.",
+                lambda value: value >= 0,
+                since_first=True,
+            ),
+            count(
+                "reestimation_start",
+                2341,
+                "The update that the first clustering takes effect for; none quantises before.",
+            ),
+            Key(
+                "reestimation_until",
+                5851,
+                update_or_end,
+                "a whole number of at least 1, or end",
+                "The last update that a clustering may take effect for; end: that of the training.",
+                lambda value: value == "end" or value >= 1,
+            ),
+            count("reestimation_every", 1170, "Updates between clusterings."),
+            Key(
+                "reestimation_growth",
+                1.0,
+                number,
+                "a number of at least 1",
+                "The factor by which the gap between clusterings grows.",
+                lambda value: value >= 1,
+            ),
+        ),
+    ),
+)
+
+# Another library's layer; the names are those of vqbn.nets.peers, whose import would load torch.
+PEERS = ("vqp_ema", "simvq", "fsq", "rotation", "cosine")
+PEER = only_with(
+    "bottleneck",
+    ("peer",),
+    Key(
+        "peer",
+        "vqp_ema",
+        str,
+        f"one of {', '.join(PEERS)}",
+        "With bottleneck peer: which layer of vector-quantize-pytorch. Of the keys vq_... it takes the size, the "
+        "dimension, the normalisation, the decay, the commitment and the loss's weight.",
+        lambda value: value in PEERS,
+        since_first=True,
+    ),
+    Key(
+        "peer_dead_threshold",
+        2.0,
+        number,
+        "a number of at least 0",
+        "A peer's code with fewer vectors of a batch than this, on a moving average, is replaced; 0: none is.",
+        lambda value: value >= 0,
+        since_first=True,
+    ),
+)
+
+# Optimiser, averaging, and the course of a run.
+OPTIMISATION = (
+    count("seed", 1, "Of the weights, the order of the data and the clustering.", least=0),
+    positive("learning_rate", 1e-3, "Adam's step size."),
+    *only_with(
+        "bottleneck",
+        ("vq", "peer"),
+        not_negative("codebook_learning_rate", 0.0, "Adam's step size for the codebook; 0: learning_rate."),
+    ),
+    count("max_updates", 99450, "Optimiser updates in all."),
+    count("batch_size", 32, "Items per update, over all processes."),
+    count("lr_milestones", [], "After each of these updates both step sizes are multiplied by lr_gamma.", many=True),
+    Key(
+        "lr_gamma",
+        0.5,
+        number,
+        "a number above 0, at most 1",
+        "The factor at the milestones.",
+        lambda value: 0 < value <= 1,
+    ),
+    not_negative("gradient_clip", 20.0, "Largest norm of all gradients together; 0: no clipping."),
+    share("polyak_decay", 0.998, "Decay of the averaged weights, which are the ones evaluated; 0: no averaging."),
+    count("validate_every", 1170, "Updates between evaluations on dev_set; the last update is always evaluated."),
+    choice(
+        "precision",
+        "32-true",
+        ("32-true", "16-mixed", "bf16-mixed"),
+        "Arithmetic: float32, or mixed with float16 or bfloat16.",
+    ),
+)
+
+# Where and how fast: no result depends on these.
+RUNNING = (
+    folder("expdir", "The run's folder; a run that is there is continued."),
+    Key(
+        "results",
+        "",
+        str,
+        "a folder, or nothing",
+        "A folder of results files: a run that one of them holds, with the same configuration, is not begun.",
+        decides=False,
+        path=True,
+    ),
+    count("checkpoint_every", 200, "Updates between checkpoints, besides those of evaluations.", decides=False),
+    count("log_every", 50, "Updates between lines in the log.", decides=False),
+    count(
+        "threads", 1, "CPU threads per process; results are repeatable bit by bit for the same number.", decides=False
+    ),
+    count("ngpu", 0, "GPUs; 0: the CPU.", least=0, decides=False),
+    count("num_workers", 0, "Extra processes per process that prepare batches.", least=0, decides=False),
+)
+
+# vqbn-train: phones from speech.
+RECOGNITION = (
+    folder("dump", "The folder of features that stage 2 made: <set>/, tokens.txt, cmvn.ark."),
+    name("train_set", "train", "The set to train on, a folder of --dump."),
+    name("dev_set", "dev", "The set to evaluate on during training, a folder of --dump."),
+    Key(
+        "cmvn",
+        "global",
+        str,
+        "global or speaker",
+        "Normalise features by the training set's mean and variance, or by each speaker's own, which stage 2 takes "
+        "with its option of the same name.",
+        lambda value: value in ("global", "speaker"),
+        since_first=True,
+    ),
+    replace(
+        choice(
+            "token_type",
+            "phn",
+            ("phn", "char", "bpe"),
+            "What is recognised: the alignment's phones, or the transcript's characters or pieces (chunk_frames 0).",
+        ),
+        since_first=True,
+    ),
+    Key(
+        "units",
+        "",
+        str,
+        "a folder, or nothing",
+        "With characters or pieces, the folder that vqbn-make-units wrote.",
+        decides=False,
+        path=True,
+    ),
+    *only_with(
+        "token_type",
+        ("bpe",),
+        replace(count("vocab_size", 100, "The vocab_size that the pieces were made with."), since_first=True),
+    ),
+    count("conv_channels", 32, "Channels of each of the encoder's two convolutions."),
+    count("lstm_layers", 4, "Bidirectional LSTM layers of the encoder."),
+    count("lstm_size", 320, "Units of an LSTM layer in each direction."),
+    flag("latent_mixer", False, "Put the authors' stack of convolutions between bottleneck and head."),
+    choice(
+        "bottleneck",
+        "vq",
+        ("vq", "linear", "peer"),
+        "vq quantises; linear is the row 'no bottleneck'; peer is another library's layer, for comparison.",
+    ),
+    *BOTTLENECK,
+    *PEER,
+    *OPTIMISATION,
+    replace(
+        choice(
+            "ctc_average",
+            "item",
+            ("item", "token"),
+            "What the CTC loss is the mean of: each chunk's loss per token, as in the authors' code, or all tokens.",
+        ),
+        since_first=True,
+    ),
+    count("chunk_frames", 64, "Frames per chunk; shorter utterances are padded. 0: whole utterances.", least=0),
+    count("chunks_per_utterance", 1, "Random chunks of each utterance in an epoch."),
+    count("batch_frames", 24000, "Frames per batch of whole utterances in an evaluation.", decides=False),
+    *RUNNING,
+    flag("cache_features", True, "Keep the features in memory once read.", decides=False),
+)
+
+# vqbn-train-images: an autoencoder of images, with the defaults of the authors' CIFAR-10 experiment.
+IMAGES = (
+    folder("images", "The folder of packed images that stage 0 made: <set>.npy and images.json."),
+    name("train_set", "train", "The set to train on, a file of --images."),
+    name("dev_set", "dev", "The set to evaluate on during training, a file of --images."),
+    count("channels", 256, "Channels of encoder and decoder."),
+    count("residual_blocks", 2, "Residual blocks in the encoder, and in the decoder."),
+    count("residual_channels", 256, "Channels between a residual block's two convolutions."),
+    count(
+        "pixels_per_image",
+        0,
+        "Pixels of each image that an update's loss is of, drawn anew each time; 0: all. Scores are always of all.",
+        least=0,
+    ),
+    *with_defaults(
+        BOTTLENECK,
+        {
+            "vq_codebook_size": 128,
+            "vq_code_dim": 256,
+            "vq_num_codebooks": 8,
+            "vq_codebook_init": "uniform",
+            "reestimation_start": 743,
+            "reestimation_until": 37101,
+            "reestimation_every": 371,
+        },
+    ),
+    *with_defaults(
+        OPTIMISATION,
+        {
+            "learning_rate": 5e-4,
+            "max_updates": 742000,
+            "batch_size": 128,
+            "gradient_clip": 0.0,
+            "validate_every": 3710,
+        },
+    ),
+    positive(
+        "codebook_rate_factor", 1.0, "Times learning_rate: the codebooks' step size, where codebook_learning_rate is 0."
+    ),
+    flag("channels_last", True, "Keep images with the channels innermost, which convolutions are faster with."),
+    count("eval_batch_size", 500, "Images per batch of an evaluation.", decides=False),
+    *RUNNING,
+)
+
+# vqbn-train-handwriting: an autoencoder of lines, with the defaults of the authors' ScribbleLens experiment.
+HANDWRITING = (
+    folder("dump", "The folder of packed lines that stage 2 made: <set>/, info.json, alphabet.json."),
+    name("train_set", "train", "The set to train on, a folder of --dump."),
+    name("dev_set", "dev", "The set to evaluate on during training, a folder of --dump."),
+    count("conv_channels", 64, "Channels of the encoder's first convolution; the last ones have 8 times as many."),
+    count("lstm_size", 32, "Units of an LSTM layer in each direction."),
+    count("mixer_size", 64, "Channels of the mixer of neighbouring latents."),
+    count("pixelcnn_channels", 64, "Channels of the decoder."),
+    count("pixelcnn_layers", 7, "Gated layers of the decoder."),
+    choice("bottleneck", "vq", ("vq", "linear"), "vq quantises; linear is no bottleneck."),
+    *with_defaults(
+        BOTTLENECK,
+        {
+            "vq_codebook_size": 4096,
+            "vq_code_dim": 128,
+            "reestimation_start": 357,
+            "reestimation_until": 9079,
+            "reestimation_every": 178,
+        },
+    ),
+    *with_defaults(
+        OPTIMISATION,
+        {"learning_rate": 2e-3, "max_updates": 26700, "gradient_clip": 10.0, "validate_every": 178},
+    ),
+    count("chunk_columns", 128, "Columns per chunk, a multiple of 4; narrower lines are padded."),
+    count("chunks_per_line", 4, "Random chunks of each line in an epoch."),
+    count("batch_columns", 4096, "Columns per batch of whole lines in an evaluation.", decides=False),
+    *RUNNING,
+)

@@ -1,0 +1,170 @@
+"""One training run from a configuration: begun, continued, or found finished."""
+
+import contextlib
+import logging
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from vqbn.errors import InputError
+from vqbn.runs.averaging import PolyakAveraging
+from vqbn.runs.checkpoint import WholeFileIO, read_checkpoint
+from vqbn.runs.config import configuration_hash, first_difference, write_config
+from vqbn.runs.progress import Progress
+from vqbn.runs.results import find_result
+from vqbn.runs.task import Experiment, Prepared
+
+logger = logging.getLogger(__name__)
+
+
+def train(config: Mapping[str, object], experiment: Experiment) -> None:
+    """Train until `max_updates`, from the last checkpoint where there is one.
+
+    A run without a checkpoint that a file in `results` already holds is done: nothing is trained.
+
+    A run that is interrupted and continued on the CPU ends with the same weights, bit for bit, as one that is not.
+
+    Args:
+        config: as `parse_arguments` gives it, with the experiment's keys.
+        experiment: what is trained.
+
+    Raises:
+        InputError: the data is unusable, the run's folder holds a run with another configuration, or a file in
+            `results` is malformed.
+    """
+    expdir = Path(config["expdir"])
+    done = updates_done(expdir / "checkpoints" / "last.ckpt", config, experiment)
+    # A run that has begun is brought to its end: what stands in its folder is decoded next.
+    kept = None
+    if config["results"] and not done:
+        kept = find_result(config["results"], configuration_hash(config, experiment.keys))
+    if kept:
+        logger.info(
+            "%s: done already: %s holds this configuration's run; remove that file to train it again", expdir, kept
+        )
+        return
+    with logged_to(expdir / "train.log"):
+        if done < config["max_updates"]:
+            train_from(done, config, experiment)
+        else:
+            logger.info("%s: all %d updates are done already", expdir, done)
+
+
+def train_from(done: int, config: Mapping[str, object], experiment: Experiment) -> None:
+    """Read the data, and train from update `done` + 1 on."""
+    started = time.monotonic()
+    expdir = Path(config["expdir"])
+    torch.set_num_threads(config["threads"])
+    torch.manual_seed(config["seed"])
+    if config["ngpu"] > torch.cuda.device_count():
+        raise InputError(f"--ngpu: found {config['ngpu']}, expected at most {torch.cuda.device_count()}, as there are")
+    for unfinished in (expdir / "checkpoints").glob(".*.ckpt"):
+        unfinished.unlink()  # what an interrupted run was writing
+    prepared = experiment.prepare(config)
+    write_config(expdir / "config.yaml", resolved(config, experiment))
+    logger.info(
+        "%s: %s; %d parameters; update %d to %d",
+        expdir,
+        prepared.size,
+        sum(p.numel() for p in prepared.module.parameters()),
+        done + 1,
+        config["max_updates"],
+    )
+    fit(prepared, config, experiment, done)
+    logger.info("%s: trained in %.0f s", expdir, time.monotonic() - started)
+
+
+def resolved(config: Mapping[str, object], experiment: Experiment) -> dict[str, object]:
+    """The configuration with absolute paths."""
+    paths = {key.name for key in experiment.keys if key.path}
+    return {name: str(Path(value).absolute()) if name in paths and value else value for name, value in config.items()}
+
+
+def updates_done(last: Path, config: Mapping[str, object], experiment: Experiment) -> int:
+    """How far the run in a folder came; 0 where there is none.
+
+    Raises:
+        InputError: its checkpoint is damaged, or its configuration is not `config`.
+    """
+    if not last.exists():
+        return 0
+    about = read_checkpoint(last, experiment.kind)[experiment.kind]
+    key = first_difference(config, about["config"], experiment.keys)
+    if key is not None:
+        raise InputError(
+            f"{last}: trained with {key}: {about['config'].get(key)}, not {config[key]}; "
+            f"give the same {key}, another --expdir, or remove that folder"
+        )
+    return about["update"]
+
+
+@contextlib.contextmanager
+def logged_to(path: Path) -> Iterator[None]:
+    """Append the package's log, and warnings such as that of a collapsed codebook, also to a file.
+
+    Raises:
+        OSError: the file can't be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    loggers = [logging.getLogger("vqbn"), logging.getLogger("py.warnings")]
+    loggers[0].setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    for source in loggers:
+        source.addHandler(handler)
+    try:
+        yield
+    finally:
+        for source in loggers:
+            source.removeHandler(handler)
+        logging.captureWarnings(False)
+        handler.close()
+
+
+def fit(prepared: Prepared, config: Mapping[str, object], experiment: Experiment, done: int) -> None:
+    """Run Lightning's trainer with what a run of ours needs.
+
+    Args:
+        prepared: module, data and evaluation.
+        config: as `parse_arguments` gives it.
+        experiment: what is trained.
+        done: updates that the last checkpoint has behind it; 0: there is none.
+    """
+    expdir = Path(config["expdir"])
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    averaging = PolyakAveraging(config["polyak_decay"]) if config["polyak_decay"] else None
+    # Averaging comes first: what is evaluated and saved after an update includes it.
+    callbacks = [averaging] if averaging else []
+    callbacks.append(Progress(expdir, config, experiment, prepared, averaging))
+    gpus = config["ngpu"]
+    with warnings.catch_warnings():
+        # Preparing a batch takes a hundredth of the time of an update; a worker process is no gain on two cores.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        # Lightning's own affair.
+        warnings.filterwarnings("ignore", message=".*treespec.*")
+        trainer = pl.Trainer(
+            accelerator="gpu" if gpus else "cpu",
+            devices=gpus or 1,
+            strategy="ddp" if gpus > 1 else "auto",
+            precision=config["precision"],
+            max_steps=config["max_updates"],
+            max_epochs=-1,
+            gradient_clip_val=config["gradient_clip"] or None,
+            callbacks=callbacks,
+            plugins=[WholeFileIO()],
+            logger=TensorBoardLogger(expdir, name="", version="tensorboard", purge_step=done + 1),
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=config["log_every"],
+            use_distributed_sampler=False,
+        )
+        checkpoint = expdir / "checkpoints" / "last.ckpt" if done else None
+        trainer.fit(prepared.module, datamodule=prepared.data, ckpt_path=checkpoint, weights_only=True)
