@@ -149,7 +149,7 @@ def tiny_options(speech_dump):
     """A function from changed keys to the options of vqbn-train, without --expdir."""
 
     def options(**changes):
-        argv = ["--dump", str(speech_dump)]
+        argv = ["--task", "recognition", "--dump", str(speech_dump)]
         for key, value in (TINY | changes).items():
             argv += [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
         return argv

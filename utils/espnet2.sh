@@ -23,8 +23,8 @@ check_espnet_options() {
       fail "--variants: there is no $(espnet_config "$variant"); there are:$(for file in conf/espnet2/"$size"_*.yaml; do
         file=${file##*/"${size}"_}; echo -n " ${file%.yaml}"; done)"
   done
-  espnet_data=$dumpdir/espnet2_$units stats=$expdir/espnet2_stats_$units
-  tag=$units
+  espnet_data=$dumpdir/espnet2_$targets stats=$expdir/espnet2_stats_$targets
+  tag=$targets
   [ "$like_vqbn" = false ] || tag=chunks
   dev_set=${eval_sets%% *}
 }
@@ -40,8 +40,8 @@ use_espnet() {
 # espnet_targets: tokens and, for bpe, a sentencepiece model from the training transcripts; data folders for ESPnet.
 espnet_targets() {
   local set options=()
-  make_units
-  [ "$token_type" = phn ] || options+=(--units "$datadir/units_$units")
+  make_tokens
+  [ "$token_type" = phn ] || options+=(--tokens "$datadir/tokens_$targets")
   for set in $train_set $eval_sets; do options+=(--set "$set"); done
   [ "$like_vqbn" = false ] || options+=(--chunk_set "$train_set")
   vqbn-espnet-data --dump "$dumpdir" --token_type "$token_type" --out "$espnet_data" "${options[@]}"
@@ -57,7 +57,7 @@ espnet_arguments() {
     --valid_data_path_and_name_and_type "$espnet_data/$dev_set/feats.scp,speech,kaldi_ark"
     --valid_data_path_and_name_and_type "$espnet_data/$dev_set/text,text,text"
   )
-  [ "$token_type" != bpe ] || arguments+=(--bpemodel "$datadir/units_$units/bpe.model")
+  [ "$token_type" != bpe ] || arguments+=(--bpemodel "$datadir/tokens_$targets/bpe.model")
   if has_deepspeech2 "$1"; then arguments+=(--encoder_conf "cmvn=$dumpdir/cmvn.ark"); fi
 }
 

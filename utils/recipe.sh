@@ -83,12 +83,77 @@ kept_run() {
   log "$name is done already: $results/$name.json"
 }
 
+# run_name VARIANT SEED: says what the run changes in the variant.
+run_name() { echo "$1${tag:+-$tag}_seed$2"; }
+
+# find_configs VARIANT: fills the array `configs` with the options that name its configuration files.
+find_configs() {
+  local config
+  configs=()
+  for config in $train_config "$(variant_config "$1")"; do configs+=(--config "$config"); done
+}
+
 # begin_run VARIANT SEED: sets $run, the run's folder, and keeps there what the user called first.
 begin_run() {
   run=$expdir/$(run_name "$1" "$2")
   mkdir -p "$run"
   [ -f "$run/command.txt" ] || echo "$invocation" >"$run/command.txt"
   log "training $run; its log is $run/job.log"
+}
+
+# train_run VARIANT SEED: stage 3; goes on from the last checkpoint, and does nothing if the run is finished. The recipe
+# says in the array `train_arguments` where its data is.
+train_run() {
+  local configs run
+  begin_run "$1" "$2"
+  find_configs "$1"
+  # shellcheck disable=SC2086
+  "$train_cmd" "$run/job.log" vqbn-train "${configs[@]}" "${train_arguments[@]}" --expdir "$run" --seed "$2" \
+    --ngpu "$ngpu" --results "$results" $train_options
+}
+
+# decode_run VARIANT SEED: stage 4, with the options in the array `decode_arguments`. score_run VARIANT SEED: stage 5,
+# with `score_arguments`.
+decode_run() {
+  kept_run "$1" "$2" && return
+  local/decode.sh --expdir "$expdir/$(run_name "$1" "$2")" "${decode_arguments[@]}"
+}
+
+score_run() {
+  kept_run "$1" "$2" && return
+  local run
+  run=$expdir/$(run_name "$1" "$2")
+  local/score.sh --expdir "$run" "${score_arguments[@]}" --results "$results" --data_label "$data_label" \
+    --command "$(cat "$run/command.txt")"
+}
+
+# write_report: stage 6, from the results files, or from the runs where none are kept.
+write_report() {
+  if [ -n "$results" ]; then
+    vqbn-report --results results --out RESULTS.md
+  else
+    vqbn-report --expdir "$expdir" --data_label "$data_label" --out "$expdir/RESULTS.md"
+  fi
+}
+
+# run_stages DECODED SCORED: stages 3 to 6, the same for every recipe. The words say what is decoded and what is scored.
+run_stages() {
+  if begin_stage 3 "training: $variants, seeds $seeds, in $expdir/"; then
+    for_each_run train_run
+    end_stage
+  fi
+  if begin_stage 4 "decoding: $1"; then
+    for_each_run decode_run
+    end_stage "wrote $expdir/*/decode_*/"
+  fi
+  if begin_stage 5 "scoring: $2"; then
+    for_each_run score_run
+    end_stage "wrote $expdir/*/scores.json${results:+ and $results/}"
+  fi
+  if begin_stage 6 "report: RESULTS.md and figures"; then
+    write_report
+    end_stage
+  fi
 }
 
 # for_each_run FUNCTION: calls FUNCTION VARIANT SEED for every variant and seed, $nj at a time.

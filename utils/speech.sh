@@ -1,7 +1,27 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154
 # Sourced by the speech recipes: stages 1 to 6, which differ between corpora only in their sets and files.
 # For a recipe without these options.
 cmvn=${cmvn:-global} ctm=${ctm:-} token_type=${token_type:-phn} vocab_size=${vocab_size:-100} results_name=${results_name:-}
+
+# For --help: the options that the speech recipes have in common.
+speech_usage='--kaldi_exp DIR     a Kaldi recipe'"'"'s exp with tri3b or tri3b_ali_*, or one of them, which has the phone alignments;
+                    without it, --kaldi_root and --ctm phones are aligned with pocketsphinx
+--kaldi_root DIR    Kaldi, compiled: trains tri3b from nothing, or with --kaldi_exp aligns the sets that it lacks
+--ctm FILE          phone alignments of all sets from elsewhere: lines "utterance channel start duration phone", in seconds
+--variants LIST     rows of the paper'"'"'s Table I: none vanilla bn bn_lr bn_ema bn_reest bn_reest_lr, or all; other
+                    libraries'"'"' quantisers: vqp_ema simvq fsq rotation cosine, the same behind batch
+                    normalisation: bn_vqp_ema and so on, or peers for the ten
+--seeds LIST        "1 2 3"
+--train_options STR more options for vqbn-train, such as "--vq_codebook_size 512"; --tag names such runs ("K512")
+--results_name NAME the folder under results/ that keeps finished runs; by default the training set'"'"'s size and aligner;
+                    none keeps none, and the report goes into --expdir
+--nj N              processes, and runs trained at a time: 2        --ngpu N  GPUs for a training: 0
+--max_bad X, --max_unaligned X   the share of utterances that may be unusable (0.05) or unaligned (0.15)
+--feature_backend   kaldi (kaldi-native-fbank) or torchaudio
+--token_type T      what is recognised: phn, the alignment'"'"'s phones; char or bpe, characters or pieces (--vocab_size 100) of
+                    the transcript, from whole utterances, scored by WER and CER. Such runs are named <variant>-<tokens>
+--cmvn speaker      normalise features by each speaker'"'"'s own mean and variance; global, the default: by the training
+                    set'"'"'s, as the paper does. Such runs are named <variant>-speaker_cmvn'
 
 # set_options: `--set DIR` for each set of the corpus.
 set_options() {
@@ -38,11 +58,11 @@ import_alignments() {
   fi
 }
 
-# check_token_type: ends the run if $token_type is unknown; sets $units, a name for what is recognised.
+# check_token_type: ends the run if $token_type is unknown; sets $targets, a name for what is recognised.
 check_token_type() {
   case $token_type in
-    phn | char) units=$token_type ;;
-    bpe) units=bpe$vocab_size ;;
+    phn | char) targets=$token_type ;;
+    bpe) targets=bpe$vocab_size ;;
     *) fail "--token_type takes phn, char or bpe, not '$token_type'" ;;
   esac
 }
@@ -50,12 +70,12 @@ check_token_type() {
 # text_extra EXTRAS: EXTRAS, and that of sentencepiece where pieces are recognised.
 text_extra() { if [ "$token_type" = bpe ]; then echo "$1,text"; else echo "$1"; fi; }
 
-# make_units: the end of stage 1 with text targets: tokens of the training transcripts, for bpe from a sentencepiece model
+# make_tokens: the end of stage 1 with text targets: tokens of the training transcripts, for bpe from a sentencepiece model
 # that is trained on them.
-make_units() {
+make_tokens() {
   [ "$token_type" != phn ] || return 0
-  vqbn-make-units --text "$datadir/$train_set/text" --token_type "$token_type" --vocab_size "$vocab_size" \
-    --out "$datadir/units_$units"
+  vqbn-make-tokens --text "$datadir/$train_set/text" --token_type "$token_type" --vocab_size "$vocab_size" \
+    --out "$datadir/tokens_$targets"
 }
 
 # check_cmvn: ends the run if $cmvn is unknown.
@@ -89,49 +109,30 @@ name_results() {
   fi
 }
 
-# write_report: stage 6, from the results files, or from the runs where none are kept.
-write_report() {
-  if [ -n "$results" ]; then
-    vqbn-report --results results --out RESULTS.md
-  else
-    vqbn-report --expdir "$expdir" --data_label "$data_label" --out "$expdir/RESULTS.md"
-  fi
-}
-
 # run_name VARIANT SEED: says what the run changes in the variant.
 run_name() {
   local changes=${tag:+-$tag}
   [ "$cmvn" = global ] || changes+=-${cmvn}_cmvn
-  [ "$token_type" = phn ] || changes+=-$units
+  [ "$token_type" = phn ] || changes+=-$targets
   echo "$1${changes}_seed$2"
 }
 
-# train_run VARIANT SEED: stage 3; goes on from the last checkpoint, and does nothing if the run is finished.
-train_run() {
-  local configs=() config run targets=()
+# speech_arguments: fills the arrays that stages 3 to 5 take.
+speech_arguments() {
+  train_arguments=(--dump "$dumpdir" --train_set "$train_set" --dev_set "$dev_set" --cmvn "$cmvn")
   if [ "$token_type" != phn ]; then
     # What text is said in a chunk nobody knows: whole utterances, each once an epoch.
-    targets=(--token_type "$token_type" --units "$datadir/units_$units" --vocab_size "$vocab_size")
-    targets+=(--chunk_frames 0 --chunks_per_utterance 1)
+    train_arguments+=(--token_type "$token_type" --tokens "$datadir/tokens_$targets" --vocab_size "$vocab_size")
+    train_arguments+=(--chunk_frames 0 --chunks_per_utterance 1)
   fi
-  begin_run "$1" "$2"
-  for config in $train_config "$(variant_config "$1")"; do configs+=(--config "$config"); done
-  # shellcheck disable=SC2086
-  "$train_cmd" "$run/job.log" vqbn-train "${configs[@]}" --dump "$dumpdir" --train_set "$train_set" \
-    --dev_set "$dev_set" --expdir "$run" --seed "$2" --ngpu "$ngpu" --cmvn "$cmvn" --results "$results" \
-    "${targets[@]}" $train_options
+  decode_arguments=(--dumpdir "$dumpdir" --sets "$eval_sets")
+  score_arguments=("${decode_arguments[@]}")
 }
 
-# decode_run VARIANT SEED: stage 4. score_run VARIANT SEED: stage 5.
-decode_run() {
-  kept_run "$1" "$2" && return
-  local/decode.sh --expdir "$expdir/$(run_name "$1" "$2")" --dumpdir "$dumpdir" --sets "$eval_sets"
-}
-
-score_run() {
-  kept_run "$1" "$2" && return
-  local/score.sh --expdir "$expdir/$(run_name "$1" "$2")" --dumpdir "$dumpdir" --sets "$eval_sets" \
-    --results "$results" --data_label "$data_label" --command "$(cat "$expdir/$(run_name "$1" "$2")/command.txt")"
+# run_speech_stages: stages 3 to 6.
+run_speech_stages() {
+  speech_arguments
+  run_stages "whole utterances of $eval_sets" "PER, codebook use, unit quality"
 }
 
 # tune_run VARIANT SEED: stages 3 to 5 of one setting; what its results file holds is not done again.
@@ -142,6 +143,7 @@ tune_run() { train_run "$1" "$2" && decode_run "$1" "$2" && score_run "$1" "$2";
 tune_variants() {
   local all_chosen=$variants more=$train_options settings line setting chosen options variant
   local train_config="$train_config conf/tune.yaml" eval_sets=$dev_set results=$results/tuning expdir=$expdir/tuning tag
+  speech_arguments
   mapfile -t settings < <(grep -v '^ *\(#\|$\)' conf/tune.txt)
   for line in "${settings[@]}"; do
     read -r setting chosen options <<<"$line"

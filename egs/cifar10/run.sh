@@ -27,7 +27,7 @@ stages: 0 data preparation, 1 and 2 nothing, 3 training, 4 reconstruction, 5 sco
 --seeds LIST        "1 2 3 4 5"
 --train_config LIST files read first: conf/base.yaml is the authors'"'"' size for a GPU, "conf/base.yaml conf/small.yaml"
                     one for two cores, and --data mini takes "conf/base.yaml conf/mini.yaml"
---train_options STR more options for vqbn-train-images, such as "--max_updates 2000"; --tag names such runs ("long")
+--train_options STR more options for vqbn-train, such as "--max_updates 2000"; --tag names such runs ("long")
 --expdir, --datadir where runs and packed images go: exp, data; with --data mini exp/mini and exp/mini/data
 --results_name NAME the folder under results/ that keeps finished runs; by default how many images, and the size'"'"'s file;
                     none keeps none, and the report goes into --expdir
@@ -60,34 +60,17 @@ for bottleneck in $bottlenecks; do
 done
 use_environment "$extras"
 
-# run_name VARIANT SEED, for the current $bottleneck.
-run_name() { echo "$1-$bottleneck${tag:+-$tag}_seed$2"; }
-
-# train_run VARIANT SEED: stage 3; goes on from the last checkpoint, and does nothing if the run is finished.
-train_run() {
-  local configs=() config run
-  kept_run "$1" "$2" && return
-  begin_run "$1" "$2"
-  for config in $train_config "conf/$bottleneck.yaml" "conf/train_$1.yaml"; do configs+=(--config "$config"); done
-  # shellcheck disable=SC2086
-  "$train_cmd" "$run/job.log" vqbn-train-images "${configs[@]}" --images "$datadir" --expdir "$run" --seed "$2" \
-    --ngpu "$ngpu" --results "$results" $train_options
+# A run's variant here is a row of the table with a bottleneck: vanilla-8x128.
+find_configs() {
+  local config
+  configs=()
+  for config in $train_config "conf/${1#*-}.yaml" "$(variant_config "${1%-*}")"; do configs+=(--config "$config"); done
 }
-
-# decode_run VARIANT SEED: stage 4. score_run VARIANT SEED: stage 5.
-decode_run() {
-  kept_run "$1" "$2" && return
-  local/decode.sh --expdir "$expdir/$(run_name "$1" "$2")" --datadir "$datadir"
-}
-
-score_run() {
-  kept_run "$1" "$2" && return
-  local/score.sh --expdir "$expdir/$(run_name "$1" "$2")" --results "$results" --data_label "$data_label" \
-    --command "$(cat "$expdir/$(run_name "$1" "$2")/command.txt")"
-}
-
-# for_each_bottleneck FUNCTION: every variant and seed of each.
-for_each_bottleneck() { for bottleneck in $bottlenecks; do for_each_run "$1"; done; }
+rows=''
+for bottleneck in $bottlenecks; do
+  for variant in $variants; do rows+=" $variant-$bottleneck"; done
+done
+variants=${rows# }
 
 if begin_stage 0 "data preparation: ${data:-download} to $datadir/"; then
   vqbn-prepare-cifar10 --data "$data" --downloads downloads --out "$datadir" ${allow_partial:+--allow_partial}
@@ -104,26 +87,7 @@ size=$(basename "${train_config##* }" .yaml)
 results=$PWD/results/${results_name:-${images}images-$size}
 if [ "$data" = mini ] || [ "$results_name" = none ]; then results=''; fi
 
-if begin_stage 3 "training: $variants at $bottlenecks, seeds $seeds, in $expdir/"; then
-  for_each_bottleneck train_run
-  end_stage
-fi
-
-if begin_stage 4 "codes, likelihoods and pictures of the test set"; then
-  for_each_bottleneck decode_run
-  end_stage "wrote $expdir/*/decode_test/ and $expdir/*/images/"
-fi
-
-if begin_stage 5 "scoring: bits per dimension, NELBO, codebook use"; then
-  for_each_bottleneck score_run
-  end_stage "wrote $expdir/*/scores.json${results:+ and $results/}"
-fi
-
-if begin_stage 6 "report: RESULTS.md and figures"; then
-  if [ -z "$results" ]; then
-    vqbn-report-images --expdir "$expdir" --data_label "$data_label" --out "$expdir/RESULTS.md"
-  else
-    vqbn-report-images --results results --out RESULTS.md
-  fi
-  end_stage
-fi
+train_arguments=(--images "$datadir")
+decode_arguments=(--datadir "$datadir")
+score_arguments=()
+run_stages "codes, likelihoods and pictures of the test set" "bits per dimension, NELBO, codebook use"

@@ -30,7 +30,7 @@ stages: 0 line lists, 1 alignments, 2 packed lines, 3 training, 4 reconstruction
 --train_config LIST files read before conf/train_<variant>.yaml: conf/base.yaml is the authors'"'"' size for a GPU,
                     "conf/base.yaml conf/small.yaml" one for two cores, and --data mini takes
                     "conf/base.yaml conf/mini.yaml"
---train_options STR more options for vqbn-train-handwriting, such as "--vq_codebook_size 512"; --tag names such runs
+--train_options STR more options for vqbn-train, such as "--vq_codebook_size 512"; --tag names such runs
 --expdir, --datadir, --dumpdir   where runs, line lists and packed lines go: exp, data, dump;
                     with --data mini exp/mini and the folders data and dump in it
 --results_name NAME the folder under results/ that keeps finished runs; by default the corpus'"'"'s name;
@@ -60,7 +60,7 @@ use_environment recipes,images
 
 if begin_stage 0 "line lists: ${data:-OpenSLR 84} to $datadir/"; then
   if [ "$data" = mini ]; then
-    vqbn-make-mini-handwriting --out "$expdir/mini.zip" --lines "$mini_lines"
+    vqbn-make-mini-lines --out "$expdir/mini.zip" --lines "$mini_lines"
     source=(--corpus "$expdir/mini.zip")
   elif [ -n "$data" ]; then
     source=(--corpus "$data")
@@ -93,51 +93,8 @@ if [ "$data" = mini ]; then
   data_label="mini handwriting (drawn)"
 fi
 
-run_name() { echo "$1${tag:+-$tag}_seed$2"; }
-
-# train_run VARIANT SEED: goes on from the last checkpoint, and does nothing if the run is finished.
-train_run() {
-  local configs=() config run
-  begin_run "$1" "$2"
-  for config in $train_config "conf/train_$1.yaml"; do configs+=(--config "$config"); done
-  # shellcheck disable=SC2086,SC2154
-  "$train_cmd" "$run/job.log" vqbn-train-handwriting "${configs[@]}" --dump "$dumpdir" --expdir "$run" --seed "$2" \
-    --ngpu "$ngpu" --results "$results" $train_options
-}
-
-decode_run() {
-  kept_run "$1" "$2" && return
-  local/decode.sh --expdir "$expdir/$(run_name "$1" "$2")" --dumpdir "$dumpdir" --sets "$eval_sets" --pictures "$pictures"
-}
-
-score_run() {
-  kept_run "$1" "$2" && return
-  local run
-  run=$expdir/$(run_name "$1" "$2")
-  local/score.sh --expdir "$run" --dumpdir "$dumpdir" --sets "$eval_sets" --results "$results" \
-    --data_label "$data_label" --command "$(cat "$run/command.txt")"
-}
-
-if begin_stage 3 "training: $variants, seeds $seeds, in $expdir/"; then
-  for_each_run train_run
-  end_stage
-fi
-
-if begin_stage 4 "codes, likelihoods and pictures of whole lines of $eval_sets"; then
-  for_each_run decode_run
-  end_stage "wrote $expdir/*/decode_*/ and images/"
-fi
-
-if begin_stage 5 "scoring: bits per pixel, NELBOs, codebook use, reading from codes"; then
-  for_each_run score_run
-  end_stage "wrote $expdir/*/scores.json${results:+ and $results/}"
-fi
-
-if begin_stage 6 "report: RESULTS.md and figures"; then
-  if [ -z "$results" ]; then
-    vqbn-report-handwriting --expdir "$expdir" --data_label "$data_label" --out "$expdir/RESULTS.md"
-  else
-    vqbn-report-handwriting --results results --out RESULTS.md
-  fi
-  end_stage
-fi
+train_arguments=(--dump "$dumpdir")
+decode_arguments=(--dumpdir "$dumpdir" --sets "$eval_sets" --pictures "$pictures")
+score_arguments=(--dumpdir "$dumpdir" --sets "$eval_sets")
+run_stages "codes, likelihoods and pictures of whole lines of $eval_sets" \
+  "bits per pixel, NELBOs, codebook use, reading from codes"

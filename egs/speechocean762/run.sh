@@ -16,23 +16,16 @@ train_config=conf/base.yaml variants=bn_reest_lr seeds=1 train_options='' tag=''
 expdir=exp datadir=data dumpdir=dump results_name=''
 dev_split=false eval_sets='' tune=false
 nj=2 ngpu=0 max_bad=0.05 max_unaligned=0.15 feature_backend=kaldi cmvn=global token_type=phn vocab_size=100
+. ./path.sh
+. ../../utils/speech.sh
 usage='usage: egs/speechocean762/run.sh [--data DIR] [--kaldi_exp DIR] [--stage N] [--stop_stage N] [OPTION VALUE ...]
 
 stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 scoring, 6 report
 
 --data DIR          speechocean762 as OpenSLR 101 ships it, or as Kaldi data directories train/ and dev/ with a
                     lexicon.txt; without it the corpus is downloaded (520 MB)
---kaldi_exp DIR     a Kaldi recipe'"'"'s exp with tri3b or tri3b_ali_*, or one of them, which has the phone alignments;
-                    without it, --kaldi_root and --ctm phones are aligned with pocketsphinx
---kaldi_root DIR    Kaldi, compiled: trains tri3b from nothing, or with --kaldi_exp aligns the sets that it lacks
---ctm FILE          phone alignments of all sets from elsewhere: lines "utterance channel start duration phone", in seconds
---variants LIST     rows of the paper'"'"'s Table I: none vanilla bn bn_lr bn_ema bn_reest bn_reest_lr, or all; other
-                    libraries'"'"' quantisers: vqp_ema simvq fsq rotation cosine, the same behind batch
-                    normalisation: bn_vqp_ema and so on, or peers for the ten
---seeds LIST        "1 2 3"
 --train_config LIST files read before conf/train_<variant>.yaml; conf/base.yaml is the size for two cores,
                     "conf/base.yaml conf/large.yaml" the authors'"'"' size for a GPU
---train_options STR more options for vqbn-train, such as "--vq_codebook_size 512"; --tag names such runs ("K512")
 --expdir, --datadir, --dumpdir   where runs, data directories and features go: exp, data, dump
 --dev_split true    choose the checkpoint of each run on the speakers dev_tune, and report the others, dev_report; stage 2
                     divides dev by a fixed rule (vqbn-split-speakers --help)
@@ -40,19 +33,9 @@ stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 
                     with train among them the report counts the codes used there too
 --tune true         instead of stages 3 to 6: train each variant shortly with each setting of conf/tune.txt, choosing on
                     dev_tune, and print what was tried and what is best; run again it goes on where it stopped
---results_name NAME the folder under results/ that keeps finished runs; by default the training set'"'"'s size and aligner;
-                    none keeps none, and the report goes into --expdir
---nj N              processes, and runs trained at a time: 2        --ngpu N  GPUs for a training: 0
---max_bad X, --max_unaligned X   the share of utterances that may be unusable (0.05) or unaligned (0.15)
---feature_backend   kaldi (kaldi-native-fbank) or torchaudio
---token_type T      what is recognised: phn, the alignment'"'"'s phones; char or bpe, characters or pieces (--vocab_size 100) of
-                    the transcript, from whole utterances, scored by WER and CER. Such runs are named <variant>-<units>
---cmvn speaker      normalise features by each speaker'"'"'s own mean and variance; global, the default: by the training
-                    set'"'"'s, as the paper does. Such runs are named <variant>-speaker_cmvn'
+'"$speech_usage"
 . ../../utils/parse_options.sh
-. ./path.sh
 . ./cmd.sh
-. ../../utils/speech.sh
 data=$(absolute "$data") kaldi_exp=$(absolute "$kaldi_exp") kaldi_root=$(absolute "$kaldi_root") ctm=$(absolute "$ctm")
 resolve_given expdir datadir dumpdir
 train_set=train dev_set=dev data_sets="train dev"
@@ -82,7 +65,7 @@ fi
 
 if begin_stage 1 "alignments: ${ctm:-${kaldi_exp:-${kaldi_root:-pocketsphinx}}} to $datadir/*/phones.ctm"; then
   import_alignments --lexicon "$datadir/lexicon.txt"
-  make_units
+  make_tokens
   end_stage "wrote $datadir/*/phones.ctm"
 fi
 
@@ -110,22 +93,4 @@ if [ "$tune" = true ]; then
   exit 0
 fi
 
-if begin_stage 3 "training: $variants, seeds $seeds, in $expdir/"; then
-  for_each_run train_run
-  end_stage
-fi
-
-if begin_stage 4 "decoding whole utterances of $eval_sets"; then
-  for_each_run decode_run
-  end_stage "wrote $expdir/*/decode_*/"
-fi
-
-if begin_stage 5 "scoring: PER, codebook use, unit quality"; then
-  for_each_run score_run
-  end_stage "wrote $expdir/*/scores.json${results:+ and $results/}"
-fi
-
-if begin_stage 6 "report: RESULTS.md and figures"; then
-  write_report
-  end_stage
-fi
+run_speech_stages

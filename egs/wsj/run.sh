@@ -15,6 +15,8 @@ data='' wsj0='' wsj1='' spkrinfo='' kaldi_exp='' kaldi_root='' ctm=''
 train_config='' variants=bn_reest_lr seeds=1 train_options='' tag=''
 expdir='' datadir='' dumpdir='' results_name='' mini_utterances=360
 nj=2 ngpu=0 max_bad=0.05 max_unaligned=0.15 feature_backend=kaldi cmvn=global token_type=phn vocab_size=100
+. ./path.sh
+. ../../utils/speech.sh
 usage='usage: egs/wsj/run.sh --wsj0 DIR --wsj1 DIR [--kaldi_exp DIR] | --data mini|DIR [--stage N] [--stop_stage N] [OPTION VALUE ...]
 
 stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 scoring, 6 report
@@ -24,32 +26,15 @@ stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 
                     egs/wsj/s5/data has them; wav.scp may name wav, flac or SPHERE files, or commands (sph2pipe ... |)
 --wsj0 DIR, --wsj1 DIR   the discs of LDC93S6 and LDC94S13: disc folders (11-1.1, ...) or merged trees; with
                     --spkrinfo FILE, the LDC'"'"'s wsj0-train-spkrinfo.txt, genders are known too (nothing needs them)
---kaldi_exp DIR     a Kaldi recipe'"'"'s exp with tri3b or tri3b_ali_*, or one of them, which has the phone alignments;
-                    without it, --kaldi_root and --ctm phones are aligned with pocketsphinx
---kaldi_root DIR    Kaldi, compiled: trains tri3b from nothing, or with --kaldi_exp aligns the sets that it lacks
---ctm FILE          phone alignments of all sets from elsewhere: lines "utterance channel start duration phone", in seconds
---variants LIST     rows of the paper'"'"'s Table I: none vanilla bn bn_lr bn_ema bn_reest bn_reest_lr, or all
---seeds LIST        "1 2 3"
 --train_config LIST files read before conf/train_<variant>.yaml: conf/base.yaml is the authors'"'"' size for a GPU,
                     "conf/base.yaml conf/small.yaml" one for two cores, and --data mini takes
                     "conf/base.yaml conf/mini.yaml"
---train_options STR more options for vqbn-train, such as "--vq_codebook_size 512"; --tag names such runs ("K512")
 --expdir, --datadir, --dumpdir   where runs, data directories and features go: exp, data, dump;
                     with --data mini exp/mini and the folders data and dump in it
---results_name NAME the folder under results/ that keeps finished runs; by default the training set'"'"'s size and aligner;
-                    none keeps none, and the report goes into --expdir
---nj N              processes, and runs trained at a time: 2        --ngpu N  GPUs for a training: 0
---max_bad X, --max_unaligned X   the share of utterances that may be unusable (0.05) or unaligned (0.15)
---feature_backend   kaldi (kaldi-native-fbank) or torchaudio
---token_type T      what is recognised: phn, the alignment'"'"'s phones; char or bpe, characters or pieces (--vocab_size 100) of
-                    the transcript, from whole utterances, scored by WER and CER. Such runs are named <variant>-<units>
---cmvn speaker      normalise features by each speaker'"'"'s own mean and variance; global, the default: by the training
-                    set'"'"'s, as the paper does. Such runs are named <variant>-speaker_cmvn
---mini_utterances N how many utterances the mini corpus has: 360'
+--mini_utterances N how many utterances the mini corpus has: 360
+'"$speech_usage"
 . ../../utils/parse_options.sh
-. ./path.sh
 . ./cmd.sh
-. ../../utils/speech.sh
 # A later stage goes on with what an earlier call prepared.
 if [ -z "$data" ] && [ "$stage" -ge 2 ]; then
   if [ -d data/train_si284 ]; then data=data; elif [ -d exp/mini/data/train ]; then data=mini; fi
@@ -109,7 +94,7 @@ if begin_stage 1 "alignments, to $datadir/*/phones.ctm"; then
     # shellcheck disable=SC2119
     import_alignments
   fi
-  make_units
+  make_tokens
   end_stage "wrote $datadir/*/phones.ctm"
 fi
 
@@ -120,22 +105,4 @@ fi
 
 name_results
 
-if begin_stage 3 "training: $variants, seeds $seeds, in $expdir/"; then
-  for_each_run train_run
-  end_stage
-fi
-
-if begin_stage 4 "decoding whole utterances of $eval_sets"; then
-  for_each_run decode_run
-  end_stage "wrote $expdir/*/decode_*/"
-fi
-
-if begin_stage 5 "scoring: PER, codebook use, unit quality"; then
-  for_each_run score_run
-  end_stage "wrote $expdir/*/scores.json${results:+ and $results/}"
-fi
-
-if begin_stage 6 "report: RESULTS.md and figures"; then
-  write_report
-  end_stage
-fi
+run_speech_stages

@@ -22,8 +22,9 @@ from vqbn import kmeans
 from vqbn.bottleneck import lookup
 from vqbn.bottleneck.kmeans import kmeans_inertia
 from vqbn.bottleneck.lookup import nearest_codes
-from vqbn.runs.build import build_recognizer
 from vqbn.runs.config import parse_arguments
+from vqbn.tasks.recognition.model import build_recognizer
+from vqbn.tasks.recognition.task import RECOGNITION
 
 Sides = dict[str, Callable[[], object]]
 # Beyond so many scores a side that holds them all, in several copies, is left out.
@@ -186,7 +187,7 @@ def models(args: argparse.Namespace) -> tuple[dict[str, object], dict[str, torch
     words = ["--config", str(TOP / "egs/wsj/conf/base.yaml"), "--dump", "none", "--expdir", "none"]
     if args.quick:
         words += [f"--{name}={value}" for name, value in QUICK.items()]
-    config = parse_arguments(words, "gpu", "")
+    config = parse_arguments(words, "gpu", "", RECOGNITION.keys)
     config |= {"vq_normalization": "batch", "vq_update": "ema", "reestimation": False, "latent_mixer": False}
     torch.manual_seed(0)
     sides = {"ours": build_recognizer(config, TOKENS, HEIGHT), "plain, vqp EMA": PlainRecognizer(config)}

@@ -18,9 +18,9 @@ from vqbn.corpora.mini_handwriting import make_mini_handwriting
 from vqbn.corpora.packed_lines import LineDataset
 from vqbn.corpora.scribblelens import pack, prepare
 from vqbn.runs.config import parse_arguments
-from vqbn.runs.keys import HANDWRITING
 from vqbn.tasks.handwriting.data import LineChunks
-from vqbn.tasks.handwriting.training import build_line_autoencoder
+from vqbn.tasks.handwriting.model import build_line_autoencoder
+from vqbn.tasks.handwriting.task import HANDWRITING
 
 
 class DecodingDataset(LineDataset):
@@ -47,12 +47,12 @@ def measure(corpus: Path, folder: Path, options: str, updates: int) -> dict[str,
     Args:
         corpus: a zip file in the layout of ScribbleLens.
         folder: for what stages 0 and 2 write.
-        options: of vqbn-train-handwriting.
+        options: of vqbn-train.
         updates: of each way, after one that is not counted.
     """
     prepare(corpus, folder / "data")
     pack(folder / "data", folder / "dump", sets=("train",))
-    config = parse_arguments([*options.split(), "--dump", "d", "--expdir", "e"], "benchmark", "", HANDWRITING)
+    config = parse_arguments([*options.split(), "--dump", "d", "--expdir", "e"], "benchmark", "", HANDWRITING.keys)
     ways = {"packed": LineDataset(folder / "dump", "train")}
     ways["decoding and masking"] = DecodingDataset(folder / "dump", "train", corpus)
     running = {}
@@ -84,7 +84,7 @@ def measure(corpus: Path, folder: Path, options: str, updates: int) -> dict[str,
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--corpus", type=Path, help="a zip file in the layout of ScribbleLens (default: a mini corpus)")
-    parser.add_argument("--options", default="", help="of vqbn-train-handwriting, such as '--pixelcnn_channels 16'")
+    parser.add_argument("--options", default="", help="of vqbn-train, such as '--pixelcnn_channels 16'")
     parser.add_argument("--updates", type=int, default=10, help="of each way (default: 10)")
     args = parser.parse_args()
     torch.set_num_threads(1)

@@ -16,7 +16,8 @@ from torch import nn
 
 from vqbn import VQBottleneck
 from vqbn.bottleneck import BottleneckOutput
-from vqbn.corpora.packed_images import ImageBatches, read_packed
+from vqbn.corpora.packed_images import read_packed
+from vqbn.tasks.images.data import ImageBatches
 from vqbn.tasks.images.model import ImageAutoencoder
 
 CODEBOOKS, SIZE, DIM = 8, 128, 32

@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 
 from vqbn.corpora.packed_lines import LineDataset
-from vqbn.tasks.handwriting.checkpoint import load_line_autoencoder
+from vqbn.runs.checkpoint import load_run
 from vqbn.tasks.handwriting.model import LineAutoencoder
+from vqbn.tasks.handwriting.task import HANDWRITING
 
 
 @torch.no_grad()
@@ -43,5 +44,5 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     dataset = LineDataset(args.dump, args.set_name)
     for expdir in args.expdirs:
-        placed, moved = compare(load_line_autoencoder(expdir, "best").model, dataset)
+        placed, moved = compare(load_run(HANDWRITING, expdir, "best").model, dataset)
         print(f"{expdir}: {placed:.4f} in place, {moved:.4f} moved, {moved - placed:+.4f}")

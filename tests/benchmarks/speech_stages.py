@@ -23,6 +23,7 @@ import kaldi_native_fbank
 import kaldiio
 import numpy as np
 import soundfile
+from torch.utils.data import DataLoader
 
 from vqbn.corpora.corpus import write_data_dir
 from vqbn.kaldi.alignment import read_phone_alignments
@@ -32,7 +33,6 @@ from vqbn.kaldi.deltas import add_deltas
 from vqbn.kaldi.feature_parts import make_part, plan_parts
 from vqbn.kaldi.speech import open_set
 from vqbn.kaldi.tokens import Tokens
-from vqbn.runs.data import batch_loader
 from vqbn.tasks.recognition.data import ChunkBatches
 
 BATCH, FRAMES = 32, 64
@@ -116,7 +116,7 @@ def read_chunks(dump: Path, batches: int, cache: bool) -> Callable[[], None]:
 def prefetch(dump: Path, batches: int, workers: int, wait: float) -> Callable[[], None]:
     """Ours from disk, read by other processes if `workers` says so, for a consumer that is busy elsewhere a while."""
     dataset = open_set(dump, "train", Tokens.read(dump / "tokens.txt"), cache=False)
-    stream = iter(batch_loader(ChunkBatches(dataset, BATCH, FRAMES), workers))
+    stream = iter(DataLoader(ChunkBatches(dataset, BATCH, FRAMES), batch_size=None, num_workers=workers))
     next(stream)  # the processes are up
 
     def read() -> None:

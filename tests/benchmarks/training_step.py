@@ -17,9 +17,9 @@ from torch import nn
 
 from vqbn import ReestimationSchedule, VQBottleneck
 from vqbn.nets.ctc import ctc_loss
-from vqbn.runs.build import build_recognizer
 from vqbn.runs.config import parse_arguments
-from vqbn.tasks.recognition.model import Recognizer
+from vqbn.tasks.recognition.model import Recognizer, build_recognizer
+from vqbn.tasks.recognition.task import RECOGNITION
 
 TOP = Path(__file__).resolve().parents[2]
 TOKENS, HEIGHT = 42, 81
@@ -217,7 +217,7 @@ def main() -> None:
     words = [word for file in files for word in ("--config", file)]
     if args.quick:
         words += [f"--{name}={value}" for name, value in QUICK.items()]
-    config = parse_arguments([*words, "--dump", "none", "--expdir", "none"], "training_step", "")
+    config = parse_arguments([*words, "--dump", "none", "--expdir", "none"], "training_step", "", RECOGNITION.keys)
     for threads in args.threads:
         with limited_to(threads):
             for name in args.only:

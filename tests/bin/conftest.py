@@ -39,7 +39,8 @@ def trained_runs(speech_dump, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("exp")
     for variant, changes in VARIANTS.items():
         options = [word for key, value in (SMALL | changes).items() for word in (f"--{key}", str(value))]
-        assert main([*options, "--dump", str(speech_dump), "--expdir", str(folder / f"{variant}_seed1")]) == 0
+        options += ["--dump", str(speech_dump), "--expdir", str(folder / f"{variant}_seed1")]
+        assert main(["--task", "recognition", *options]) == 0
     return folder
 
 

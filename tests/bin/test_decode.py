@@ -11,8 +11,9 @@ from vqbn.kaldi.cmvn import read_cmvn
 from vqbn.kaldi.speech import SpeechDataset
 from vqbn.kaldi.tokens import Tokens
 from vqbn.metrics.per import phone_errors
-from vqbn.runs.checkpoint import load_recognizer
+from vqbn.runs.checkpoint import load_run
 from vqbn.tasks.recognition.decoding import read_decoded
+from vqbn.tasks.recognition.task import RECOGNITION
 
 
 def decode(runs, dump, out, *options, run="bn_reest_lr_seed1"):
@@ -54,8 +55,8 @@ def test_references_are_the_alignments_segments_and_codes_one_per_latent(trained
 
 def test_codes_are_those_that_the_model_chooses_for_each_utterance_alone(trained_runs, speech_dump, tmp_path):
     decoded = decode(trained_runs, speech_dump, tmp_path / "d")
-    loaded = load_recognizer(trained_runs / "bn_reest_lr_seed1", "best")
-    data = SpeechDataset(speech_dump / "dev", loaded.tokens, read_cmvn(speech_dump / "cmvn.ark"))
+    loaded = load_run(RECOGNITION, trained_runs / "bn_reest_lr_seed1", "best")
+    data = SpeechDataset(speech_dump / "dev", Tokens(loaded.about["tokens"]), read_cmvn(speech_dump / "cmvn.ark"))
     for utterance in data.utterances:
         with torch.no_grad():
             output = loaded.model(torch.from_numpy(data.features(utterance))[None])

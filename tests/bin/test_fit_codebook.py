@@ -13,11 +13,13 @@ from vqbn.corpora.image_source import Source
 from vqbn.corpora.line_corpus import Line
 from vqbn.corpora.packed_images import write_packed as write_images
 from vqbn.corpora.packed_lines import write_packed as write_lines
-from vqbn.runs.build import build_autoencoder
+from vqbn.runs.checkpoint import load
 from vqbn.runs.config import parse_arguments
-from vqbn.runs.frozen import load_frozen
-from vqbn.runs.keys import HANDWRITING, IMAGES
-from vqbn.tasks.handwriting.training import build_line_autoencoder
+from vqbn.tasks.handwriting.model import build_line_autoencoder
+from vqbn.tasks.handwriting.task import HANDWRITING
+from vqbn.tasks.images.model import build_autoencoder
+from vqbn.tasks.images.task import IMAGES
+from vqbn.tasks.recognition.task import RECOGNITION
 
 
 def test_stored_features_give_a_codebook_that_a_bottleneck_takes(speech_dump, tmp_path, caplog):
@@ -70,8 +72,8 @@ def test_a_recogniser_gives_the_vectors_that_it_quantises(variant, trained_runs,
 
 
 def test_a_recognisers_vectors_are_those_of_its_utterances(trained_runs, speech_dump):
-    frozen = load_frozen(trained_runs / "bn_reest_lr_seed1" / "checkpoints" / "best.ckpt")
-    found = dict(frozen.latents(speech_dump / "dev"))
+    loaded = load(trained_runs / "bn_reest_lr_seed1" / "checkpoints" / "best.ckpt", RECOGNITION)
+    found = dict(RECOGNITION.latents(loaded, speech_dump / "dev", "cpu"))
     frames = dict(line.split() for line in (speech_dump / "dev" / "utt2num_frames").read_text().splitlines())
     assert {utt: len(x) for utt, x in found.items()} == {utt: -(-int(n) // 3) for utt, n in frames.items()}
     assert all(x.shape[1] == 8 for x in found.values())
@@ -87,12 +89,12 @@ def test_an_image_autoencoder_gives_its_latents(tmp_path):
     write_images(tmp_path / "data", {"train": images}, Source("noise", False, {}))
     options = "--images d --expdir e --channels 8 --residual_blocks 1 --residual_channels 4 --vq_codebook_size 8"
     options += " --vq_code_dim 6 --vq_num_codebooks 2 --vq_normalization batch"
-    config = parse_arguments(options.split(), "test", "", IMAGES)
+    config = parse_arguments(options.split(), "test", "", IMAGES.keys)
     torch.manual_seed(0)
     model = build_autoencoder(config).eval()
     save(tmp_path / "last.ckpt", "image_autoencoder", config, model, height=8, width=8)
-    frozen = load_frozen(tmp_path / "last.ckpt")
-    found = list(frozen.latents(tmp_path / "data" / "train.npy"))
+    loaded = load(tmp_path / "last.ckpt", IMAGES)
+    found = list(IMAGES.latents(loaded, tmp_path / "data" / "train.npy", "cpu"))
     assert len(found) == 12
     with torch.no_grad():
         one = model.bottleneck.latents(model.encode(torch.from_numpy(images[5:6]).permute(0, 3, 1, 2)))
@@ -112,10 +114,11 @@ def test_a_handwriting_autoencoder_gives_its_latents(tmp_path):
     (tmp_path / "dump" / "info.json").write_text('{"height": 32, "grey_levels": 4}')
     options = "--dump d --expdir e --conv_channels 2 --lstm_size 4 --mixer_size 6 --pixelcnn_channels 4"
     options += " --pixelcnn_layers 2 --vq_codebook_size 4 --vq_code_dim 6"
-    config = parse_arguments(options.split(), "test", "", HANDWRITING)
+    config = parse_arguments(options.split(), "test", "", HANDWRITING.keys)
     torch.manual_seed(0)
     save(tmp_path / "last.ckpt", "line_autoencoder", config, build_line_autoencoder(config, 32, 4), height=32, levels=4)
-    found = dict(load_frozen(tmp_path / "last.ckpt").latents(tmp_path / "dump" / "train"))
+    loaded = load(tmp_path / "last.ckpt", HANDWRITING)
+    found = dict(HANDWRITING.latents(loaded, tmp_path / "dump" / "train", "cpu"))
     assert {name: x.shape for name, x in found.items()} == {f"line{n}": (-(-w // 4), 6) for n, w in enumerate(widths)}
 
 
@@ -128,7 +131,7 @@ def test_errors_are_one_line(speech_dump, tmp_path, capsys):
         ([train, "x.pt", "--codebook_size=2"], "x.pt: found another ending"),
         ([train, out, "--codebook_size=5000"], "--codebook_size: found 5000, but there are only"),
         ([str(tmp_path), out, "--codebook_size=2"], "has no feats.scp"),
-        ([train, out, f"--checkpoint={tmp_path}/other.ckpt"], "a checkpoint of no model"),
+        ([train, out, f"--checkpoint={tmp_path}/other.ckpt"], "a checkpoint of no task that there is"),
         ([train, out, f"--checkpoint={tmp_path}/newer.ckpt"], "format 9, written by vqbn 7.1; this is vqbn"),
         ([train, out, f"--checkpoint={tmp_path}/none.ckpt"], "no such checkpoint"),
     ):

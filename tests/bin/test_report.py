@@ -44,7 +44,7 @@ def quick_figures(monkeypatch):
     def draw(results, folder, data, set_name):
         return {"per": folder / "per.png"}
 
-    monkeypatch.setattr("vqbn.reports.figures.draw_figures", draw)
+    monkeypatch.setattr("vqbn.tasks.recognition.report.draw_figures", draw)
 
 
 @pytest.mark.usefixtures("quick_figures")

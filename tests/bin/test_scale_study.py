@@ -4,8 +4,10 @@ from types import SimpleNamespace
 import pytest
 
 from vqbn.bin.scale_study import main
+from vqbn.tasks.recognition.task import RECOGNITION
 
 TINY = {
+    "task": "recognition",
     "conv_channels": 4,
     "lstm_layers": 1,
     "lstm_size": 16,
@@ -57,10 +59,10 @@ def test_the_first_codewords_have_the_size_that_is_asked_for(study, speech_dump)
 
     from vqbn.runs.config import parse_arguments
     from vqbn.runs.scale_study import norms_at_start
-    from vqbn.tasks.recognition.training import RECOGNITION, prepare
+    from vqbn.tasks.recognition.training import prepare
 
     argv = [f"--{key}={value}" for key, value in (TINY | {"dump": speech_dump, "expdir": "none"}).items()]
-    config = parse_arguments(argv, "t", "t")
+    config = parse_arguments(argv, "t", "t", RECOGNITION.keys)
     unit, encoder_norm = norms_at_start(config, RECOGNITION)
     prepared = prepare({**config, "vq_codebook_init": 3 * encoder_norm / unit})
     model = prepared.module.model.train()

@@ -5,9 +5,10 @@ import pytest
 
 from vqbn.bin import decode
 from vqbn.bin.score import main
-from vqbn.runs.checkpoint import load_recognizer
+from vqbn.runs.checkpoint import load_run
 from vqbn.runs.config import configuration_hash
 from vqbn.runs.results import find_result, read_result
+from vqbn.tasks.recognition.task import RECOGNITION
 
 CODE_SCORES = {
     "perplexity", "perplexity_nosil", "used_codes", "codes_seen", "codebook_size", "phone_purity", "pnmi",
@@ -110,43 +111,9 @@ def test_a_finished_run_is_kept_and_found_by_its_configuration(runs, speech_dump
     pooled = [sum(s[key] for s in result.speakers["dev"].values()) for key in ("edits", "reference_length")]
     assert 100 * pooled[0] / pooled[1] == pytest.approx(result.scores["dev"]["per"])
     assert f"git_commit: {json.dumps(result.commit)}" in (run / "config.yaml").read_text()
-    config_hash = configuration_hash(load_recognizer(run, "best").config)
+    config_hash = configuration_hash(load_run(RECOGNITION, run, "best").config, RECOGNITION.keys)
     assert find_result(tmp_path / "results/made", config_hash).name == "bn_reest_lr_seed1.json"
     assert str(tmp_path) not in (tmp_path / "results/made/bn_reest_lr_seed1.json").read_text()
-
-
-def test_two_files_alone(tmp_path, capsys):
-    (tmp_path / "ref.trn").write_text("SIL S IH T SIL (u1)\nAH (u2)\n")
-    (tmp_path / "hyp.trn").write_text("AH AH (u2)\nSIL S EH SIL (u1)\n")
-    assert main(["--ref", str(tmp_path / "ref.trn"), "--hyp", str(tmp_path / "hyp.trn")]) == 0
-    lines = {line.strip().rsplit(maxsplit=1)[0].strip(): line.split()[-1] for line in printed_rows(capsys)}
-    assert lines["PER %"] == "50.00"
-    assert lines["PER % as sclite counts"] == "50.00"
-    assert lines["PER % without SIL"] == "75.00"
-    assert (lines["substitutions"], lines["deletions"], lines["insertions"]) == ("1", "1", "1")
-
-
-def printed_rows(capsys):
-    return [line for line in capsys.readouterr().out.splitlines() if len(line.split()) > 1 and "──" not in line]
-
-
-@pytest.mark.parametrize(
-    ("ref", "hyp", "message"),
-    [
-        ("S (u1)\nT (u2)\n", "S (u1)\n", "hyp.trn: no hypothesis for 1 utterances, the first 'u2'"),
-        ("S (u1)\n", "S (u1)\nT (u2)\n", "hyp.trn: no reference for 1 utterances, the first 'u2'"),
-        ("", "", "no phone to score against"),
-        ("S (u1)\n", "S u1\n", "hyp.trn:1: found 'S u1'"),
-        ("S (u1)\n", None, "hyp.trn: No such file"),
-    ],
-)
-def test_files_that_cannot_be_scored_are_named(tmp_path, capsys, ref, hyp, message):
-    (tmp_path / "ref.trn").write_text(ref)
-    if hyp is not None:
-        (tmp_path / "hyp.trn").write_text(hyp)
-    assert main(["--ref", str(tmp_path / "ref.trn"), "--hyp", str(tmp_path / "hyp.trn")]) == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    assert message in line
 
 
 def drop_first_line(path):
@@ -176,9 +143,7 @@ def test_a_decoding_of_another_dump_is_refused(runs, speech_dump, capsys):
     assert "is not both here and in" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "options", [[], ["--ref", "a"], ["--expdir", "a"], ["--ref", "a", "--hyp", "b", "--expdir", "c"]]
-)
-def test_options_that_do_not_go_together_are_refused(options):
+def test_without_a_run_the_help_says_how_to_name_one(capsys):
     with pytest.raises(SystemExit, match="2"):
-        main(options)
+        main([])
+    assert "--expdir" in capsys.readouterr().err

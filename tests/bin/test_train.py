@@ -11,12 +11,14 @@ import yaml
 
 from vqbn.bin.train import main
 from vqbn.runs import checkpoint
-from vqbn.runs.checkpoint import load_recognizer
+from vqbn.runs.checkpoint import load_run
 from vqbn.runs.config import parse_arguments
 from vqbn.runs.progress import Progress
 from vqbn.tasks.recognition import training as recognition
+from vqbn.tasks.recognition.task import RECOGNITION
 
 TINY = {
+    "task": "recognition",
     "conv_channels": 4,
     "lstm_layers": 1,
     "lstm_size": 8,
@@ -64,14 +66,14 @@ def test_what_a_run_leaves_behind(train):
     assert [point["update"] for point in points] == [6, 12]
     assert {"dev_per", "dev_loss", "perplexity", "used_codes", "codeword_norm", "encoder_norm", "lr"} <= set(points[0])
     best = min(points, key=lambda point: point["dev_per"])
-    assert load_recognizer(expdir).update == best["update"]
+    assert load_run(RECOGNITION, expdir).update == best["update"]
     assert "update 12 of 12" in (expdir / "train.log").read_text()
     assert list((expdir / "tensorboard").glob("events.*"))
 
 
 def test_the_written_configuration_is_input(train):
     assert train(max_updates=4) == 0
-    config = parse_arguments(["--config", str(train.expdir / "config.yaml")], "vqbn-train", "Train.")
+    config = parse_arguments(["--config", str(train.expdir / "config.yaml")], "vqbn-train", "Train.", RECOGNITION.keys)
     assert config["max_updates"] == 4
     assert os.path.isabs(config["expdir"])
     assert yaml.safe_load((train.expdir / "config.yaml").read_text())["torch_version"]
@@ -101,7 +103,7 @@ def test_no_bottleneck_has_no_codes(train):
     point = curve(train.expdir)[-1]
     assert point["perplexity"] is None
     assert point["codeword_norm"] is None
-    assert load_recognizer(train.expdir).model.bottleneck.__class__.__name__ == "LinearBottleneck"
+    assert load_run(RECOGNITION, train.expdir).model.bottleneck.__class__.__name__ == "LinearBottleneck"
 
 
 def test_best_is_not_from_before_the_first_clustering(train, monkeypatch):
@@ -117,12 +119,12 @@ def test_best_is_not_from_before_the_first_clustering(train, monkeypatch):
     assert train(reestimation="true", reestimation_start=5, reestimation_until=9, validate_every=3) == 0
     assert [point["dev_per"] for point in curve(train.expdir)] == [10, 90, 80, 85]
     assert [point["quantised"] for point in curve(train.expdir)] == [False, True, True, True]
-    assert load_recognizer(train.expdir).update == 9
+    assert load_run(RECOGNITION, train.expdir).update == 9
 
 
 def test_several_codebooks_the_mixer_and_no_averaging(train):
     assert train(vq_num_codebooks=2, latent_mixer="true", polyak_decay=0, max_updates=4) == 0
-    loaded = load_recognizer(train.expdir)
+    loaded = load_run(RECOGNITION, train.expdir)
     assert not loaded.averaged
     assert loaded.model.mixer is not None
     assert loaded.model.bottleneck.num_codebooks == 2
@@ -130,10 +132,10 @@ def test_several_codebooks_the_mixer_and_no_averaging(train):
 
 def test_workers_prepare_the_same_batches(train, tmp_path):
     assert train(max_updates=4) == 0
-    weights = load_recognizer(train.expdir).model.state_dict()
+    weights = load_run(RECOGNITION, train.expdir).model.state_dict()
     train.expdir = tmp_path / "other"
     assert train(max_updates=4, num_workers=2) == 0
-    other = load_recognizer(train.expdir).model.state_dict()
+    other = load_run(RECOGNITION, train.expdir).model.state_dict()
     assert all((value == other[name]).all() for name, value in weights.items())
 
 
@@ -233,7 +235,7 @@ def test_a_peer_trains_scores_and_goes_on_where_it_stopped(train, speech_dump, t
     given["vq_normalization"] = normalization
     train.expdir = tmp_path / f"{peer}_seed1"
     assert train(**given, max_updates=8) == 0
-    whole = load_recognizer(train.expdir, "last").model.state_dict()
+    whole = load_run(RECOGNITION, train.expdir, "last").model.state_dict()
     options = ["--expdir", str(train.expdir), "--dump", str(speech_dump)]
     assert decode.main(options) == 0
     assert score.main(options) == 0
@@ -255,7 +257,7 @@ def test_a_peer_trains_scores_and_goes_on_where_it_stopped(train, speech_dump, t
         patch.setattr(Progress, "_save", save)
         with pytest.raises(RuntimeError, match="stopped"):
             train(**given, max_updates=8)
-    assert load_recognizer(train.expdir, "last").update == 4
+    assert load_run(RECOGNITION, train.expdir, "last").update == 4
     assert train(**given, max_updates=8) == 0
-    continued = load_recognizer(train.expdir, "last").model.state_dict()
+    continued = load_run(RECOGNITION, train.expdir, "last").model.state_dict()
     assert all(torch.equal(value, continued[name]) for name, value in whole.items() if torch.is_tensor(value))

@@ -53,7 +53,7 @@ def test_chunks_are_those_that_our_recipe_trains_on(espnet_data, dataset):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--token_type", "char"), "--units: not given"),
+        (("--token_type", "char"), "--tokens: not given"),
         (("--chunk_set", "dev"), "--chunk_set: found dev"),
     ],
 )
@@ -64,9 +64,9 @@ def test_bad_options_end_with_one_line(options, said, speech_dump, tmp_path, cap
 
 
 def test_characters_need_transcripts_beside_the_features(speech_dump, tmp_path, capsys):
-    units = tmp_path / "units"
-    units.mkdir()
-    (units / "tokens.txt").write_text("<blank> 0\nA 1\n")
+    tokens = tmp_path / "tokens"
+    tokens.mkdir()
+    (tokens / "tokens.txt").write_text("<blank> 0\nA 1\n")
     argv = ["--dump", str(speech_dump), "--set", "train", "--out", str(tmp_path / "out")]
-    assert main([*argv, "--token_type", "char", "--units", str(units)]) == 1
+    assert main([*argv, "--token_type", "char", "--tokens", str(tokens)]) == 1
     assert "train/text: can't be read" in capsys.readouterr().err

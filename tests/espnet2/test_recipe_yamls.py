@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from vqbn.runs.config import parse_arguments
+from vqbn.tasks.recognition.task import RECOGNITION
 
 EGS = Path(__file__).resolve().parents[2] / "egs"
 YAMLS = sorted(EGS.glob("*/conf/espnet2/*.yaml"))
@@ -18,7 +19,7 @@ def named(path: Path) -> str:
 
 def configuration(files: list[Path]) -> dict[str, object]:
     argv = [word for file in files for word in ("--config", str(file))]
-    return parse_arguments([*argv, "--dump", "dump", "--expdir", "exp"], "vqbn-train", "")
+    return parse_arguments([*argv, "--dump", "dump", "--expdir", "exp"], "vqbn-train", "", RECOGNITION.keys)
 
 
 @pytest.mark.parametrize("path", YAMLS, ids=named)

@@ -9,8 +9,7 @@ import pytest
 import torch
 import yaml
 
-from vqbn.bin import espnet_asr_inference, espnet_asr_train, espnet_score
-from vqbn.bin import score as vqbn_score
+from vqbn.bin import espnet_asr_inference, espnet_asr_train, espnet_score, score_trn
 from vqbn.kaldi.transcripts import read_transcripts
 from vqbn.runs.results import read_result
 
@@ -119,7 +118,7 @@ def test_espnet_decodes_and_both_scorers_count_the_same(decoded, espnet_data, ca
     assert 0 < scores["per"] <= 300  # hardly trained
     # What sclite would read gives the same.
     trn = [str(decoded / f"decode_dev/score_per/{name}.trn") for name in ("ref", "hyp")]
-    assert vqbn_score.main(["--ref", trn[0], "--hyp", trn[1]]) == 0
+    assert score_trn.main(["--ref", trn[0], "--hyp", trn[1]]) == 0
     assert f"{scores['per']:.2f}" in capsys.readouterr().out
     assert read_transcripts(decoded / "decode_dev/1best_recog/token").keys() == read_transcripts(text).keys()
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from vqbn.runs.config import parse_arguments
-from vqbn.runs.keys import IMAGES
+from vqbn.tasks.images.task import IMAGES
 
 CONF = Path(__file__).parents[2] / "egs" / "cifar10" / "conf"
 VARIANTS = ("vanilla", "bn", "bn_lr", "bn_ema", "bn_reest", "bn_reest_lr")
@@ -15,7 +15,7 @@ VARIANTS = ("vanilla", "bn", "bn_lr", "bn_ema", "bn_reest", "bn_reest_lr")
 def load(size, bottleneck, variant):
     files = [CONF / f"{name}.yaml" for name in ("base", size, bottleneck, f"train_{variant}") if name]
     argv = [arg for file in files for arg in ("--config", str(file))]
-    return parse_arguments([*argv, "--images", "data", "--expdir", "exp"], "vqbn-train-images", "Train.", IMAGES)
+    return parse_arguments([*argv, "--images", "data", "--expdir", "exp"], "vqbn-train", "Train.", IMAGES.keys)
 
 
 @pytest.mark.parametrize("size", [None, "small", "mini"])

@@ -10,7 +10,7 @@ SCRIPT = f"""
 set -euo pipefail
 . {UTILS}/recipe.sh
 . {UTILS}/speech.sh
-expdir=exp dumpdir=dump results=results tag='' eval_sets=dev data_label=made
+expdir=exp dumpdir=dump results=results tag='' eval_sets=dev data_label=made decode_arguments=() score_arguments=()
 "$@" bn 1
 """
 

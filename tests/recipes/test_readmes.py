@@ -14,7 +14,7 @@ README = sorted(TOP.glob("egs/*/README.md"))
 def sources(recipe: Path) -> str:
     """Everything that takes options in a recipe: its scripts, the job runner, the commands, the keys, benchmarks."""
     files = [*recipe.glob("*.sh"), *recipe.glob("local/*.sh"), *TOP.glob("utils/*.sh"), *TOP.glob("vqbn/bin/*.py")]
-    files += [TOP / "vqbn/runs/keys.py", *TOP.glob("tests/benchmarks/*.py")]
+    files += [*TOP.glob("vqbn/runs/*.py"), *TOP.glob("vqbn/tasks/*/*.py"), *TOP.glob("tests/benchmarks/*.py")]
     return "\n".join(file.read_text(encoding="utf-8") for file in files)
 
 

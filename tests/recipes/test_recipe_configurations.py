@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from vqbn.runs.config import parse_arguments
+from vqbn.tasks.recognition.task import RECOGNITION
 
 EGS = Path(__file__).parents[2] / "egs"
 VARIANTS = ("none", "vanilla", "bn", "bn_lr", "bn_ema", "bn_reest", "bn_reest_lr")
@@ -18,7 +19,9 @@ def load(corpus, size, variant, *options):
     last = f"peers/{variant}" if variant.removeprefix("bn_") in PEERS else f"train_{variant}"
     files = [EGS / corpus / "conf" / f"{name}.yaml" for name in ("base", size, last) if name]
     argv = [arg for file in files for arg in ("--config", str(file))]
-    return parse_arguments([*argv, *options, "--dump", "dump", "--expdir", "exp"], "vqbn-train", "Train.")
+    return parse_arguments(
+        [*argv, *options, "--dump", "dump", "--expdir", "exp"], "vqbn-train", "Train.", RECOGNITION.keys
+    )
 
 
 @pytest.mark.parametrize(("corpus", "size", "variant"), CASES)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from vqbn.runs.config import parse_arguments
-from vqbn.runs.keys import HANDWRITING
+from vqbn.tasks.handwriting.task import HANDWRITING
 
 TOP = Path(__file__).resolve().parents[2]
 CONF = TOP / "egs/scribblelens/conf"
@@ -64,7 +64,7 @@ def test_bad_options_end_with_one_line(arguments, said, tmp_path):
 def test_every_combination_is_valid_and_what_its_name_says(size, variant):
     files = [CONF / f"{name}.yaml" for name in ("base", size, f"train_{variant}") if name]
     argv = [arg for file in files for arg in ("--config", str(file))]
-    config = parse_arguments([*argv, "--dump", "d", "--expdir", "e"], "test", "", HANDWRITING)
+    config = parse_arguments([*argv, "--dump", "d", "--expdir", "e"], "test", "", HANDWRITING.keys)
     assert config["bottleneck"] == ("linear" if variant == "none" else "vq")
     assert (config["vq_normalization"] == "batch") == variant.startswith("bn")
     assert config["reestimation"] == ("reest" in variant)

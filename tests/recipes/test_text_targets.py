@@ -34,7 +34,7 @@ def test_pieces_are_trained_recognised_and_reported(tmp_path):
         timeout=900,
     )
     assert result.returncode == 0, result.stdout + result.stderr
-    assert (tmp_path / "exp/data/units_bpe60/bpe.model").is_file()
+    assert (tmp_path / "exp/data/tokens_bpe60/bpe.model").is_file()
     scores = json.loads((tmp_path / "exp/bn_reest_lr-bpe60_seed1/scores.json").read_text())["dev"]
     assert scores["wer"] > 0
     assert scores["cer"] > 0

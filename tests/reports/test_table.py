@@ -1,24 +1,11 @@
 import pytest
 
-from vqbn.reports.table import TABLE_I, Spread, by_name, markdown_table, shown, spread
+from vqbn.reports.table import Spread, markdown_table, shown, spread
 from vqbn.runs.results import Result
 
 
 def run(name, seed, **scores):
     return Result(name, name, seed, "d", "c", "k", "h", {}, 1, "best", {"dev": scores} if scores else {})
-
-
-def test_the_rows_are_the_papers():
-    """Against Table I as printed."""
-    assert [(row.variant, row.paper_per, row.paper_perplexity) for row in TABLE_I] == [
-        ("vanilla", 16.9, 16),
-        ("bn", 17.6, 16.5),
-        ("bn_lr", 13.1, 151),
-        ("bn_ema", 10.5, 61.8),
-        ("bn_reest", 10.4, 393),
-        ("bn_reest_lr", 9.8, 574),
-        ("none", 11.6, None),
-    ]
 
 
 def test_spread_is_the_sample_deviation_over_the_runs_that_have_the_score():
@@ -34,13 +21,6 @@ def test_values_are_shown_with_their_spread_only_where_there_is_one():
     assert shown(Spread(0.4321, 0.01, 2), scale=100) == "43.2 ± 1.0"
     assert shown(Spread(1884, 10, 2), digits=0) == "1,884 ± 10"
     assert shown(None) == "–"
-
-
-def test_groups_follow_the_paper_and_then_the_alphabet():
-    names = ["none", "zeta", "bn_reest_lr-K512", "bn", "vanilla"]
-    groups = by_name([run(name, seed) for name in names for seed in (2, 1)])
-    assert list(groups) == ["vanilla", "bn", "none", "bn_reest_lr-K512", "zeta"]
-    assert [r.seed for r in groups["bn"]] == [1, 2]
 
 
 def test_markdown_cells_cannot_break_the_table():

@@ -3,13 +3,16 @@ import pytest
 from vqbn.bin.tune import main
 from vqbn.reports.tuning import chosen_keys, trials, tuning_table
 from vqbn.runs.results import Result, write_result
+from vqbn.tasks.recognition.scores import TUNED
 
 
 def run(name, per, loss=2.0, seed=1, **config):
     config = {"learning_rate": 1e-3, "vq_codebook_init": "xavier", "seed": seed} | config
     curve = [{"update": 10, "dev_loss": 9.0}, {"update": 20, "dev_loss": loss}]
     scores = {"dev_tune": {"per": per}}
-    return Result(name, name.partition("-")[0], seed, "d", "c", "k", "h", config, 1, "best", scores, {}, {}, curve)
+    return Result(
+        name, name.partition("-")[0], seed, "d", "c", "k", "h", config, 1, "best", scores, {}, {}, curve, "recognition"
+    )
 
 
 RUNS = [
@@ -24,8 +27,8 @@ RUNS = [
 
 
 def test_settings_are_sorted_by_error_and_means_are_over_seeds():
-    tried = trials(RUNS, "dev_tune")["bn"]
-    assert [(t.setting, t.per, t.seeds) for t in tried] == [
+    tried = trials(RUNS, "dev_tune", TUNED)["bn"]
+    assert [(t.setting, t.score, t.seeds) for t in tried] == [
         ("lr2e-3", 59.0, (1,)),
         ("default", 61.0, (1, 2)),
         ("init0.5", 61.5, (1,)),
@@ -33,11 +36,11 @@ def test_settings_are_sorted_by_error_and_means_are_over_seeds():
 
 
 def test_where_nothing_is_recognised_the_loss_decides():
-    assert [t.setting for t in trials(RUNS, "dev_tune")["vanilla"]] == ["lr2e-3", "default"]
+    assert [t.setting for t in trials(RUNS, "dev_tune", TUNED)["vanilla"]] == ["lr2e-3", "default"]
 
 
 def test_what_to_change_is_what_differs_from_the_default_in_more_than_the_seed():
-    assert chosen_keys(RUNS, "dev_tune") == {
+    assert chosen_keys(RUNS, "dev_tune", TUNED) == {
         "bn": {"learning_rate": 2e-3},
         "vanilla": {"learning_rate": 2e-3},
         "none": {},
@@ -45,7 +48,7 @@ def test_what_to_change_is_what_differs_from_the_default_in_more_than_the_seed()
 
 
 def test_the_table_has_every_setting_and_marks_the_best():
-    rows = tuning_table(RUNS, "dev_tune").splitlines()[2:]
+    rows = tuning_table(RUNS, "dev_tune", TUNED).splitlines()[2:]
     assert len(rows) == 6
     assert [row for row in rows if "**" in row] == [rows[0], rows[2], rows[5]]
     assert "| `vanilla` | **lr2e-3** | learning_rate 0.002 | 1 | 100.0 | 3.100 |" in rows[0]
@@ -56,7 +59,7 @@ def test_the_command_prints_what_was_tried_and_what_to_change(tmp_path, capsys):
         write_result(tmp_path, each)
     assert main(["--results", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
-    assert tuning_table(RUNS, "dev_tune") in printed
+    assert tuning_table(RUNS, "dev_tune", TUNED) in printed
     assert "\nbn: learning_rate: 0.002\n" in printed
     assert "\nnone: nothing to change\n" in printed
 

@@ -4,15 +4,19 @@ import pytest
 import torch
 
 from vqbn.errors import InputError
-from vqbn.runs.checkpoint import FORMAT, load_recognizer, read_checkpoint
+from vqbn.runs.checkpoint import FORMAT, load_run, read_checkpoint
+from vqbn.tasks.recognition.task import RECOGNITION
 from vqbn.version import __version__
 
 
 @pytest.mark.parametrize("which", ["best", "last"])
 def test_a_loaded_model_decodes_with_the_averaged_weights_and_the_live_codebook(trained_run, which):
-    averaged, live = load_recognizer(trained_run, which), load_recognizer(trained_run, which, averaged=False)
+    averaged, live = (
+        load_run(RECOGNITION, trained_run, which),
+        load_run(RECOGNITION, trained_run, which, averaged=False),
+    )
     assert (averaged.averaged, live.averaged) == (True, False)
-    assert averaged.tokens.symbols == ["<blank>", "AA", "IY", "S", "SIL"]
+    assert averaged.about["tokens"] == ["<blank>", "AA", "IY", "S", "SIL"]
     assert averaged.config["vq_codebook_size"] == 8
     assert not torch.equal(averaged.model.head.weight, live.model.head.weight)
     assert torch.equal(averaged.model.bottleneck.codebook, live.model.bottleneck.codebook)
@@ -26,7 +30,7 @@ def test_a_loaded_model_decodes_with_the_averaged_weights_and_the_live_codebook(
 
 
 def test_the_last_checkpoint_is_the_last_update(trained_run):
-    assert load_recognizer(trained_run, "last").update == 40
+    assert load_run(RECOGNITION, trained_run, "last").update == 40
 
 
 def test_the_reservoir_is_stored_once(trained_run):
@@ -38,7 +42,7 @@ def test_the_reservoir_is_stored_once(trained_run):
 
 def test_a_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(InputError, match=r"best.ckpt: no such checkpoint; .*stage 3"):
-        load_recognizer(tmp_path)
+        load_run(RECOGNITION, tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "empty", "foreign", "pickle"])
@@ -57,7 +61,7 @@ def test_a_damaged_or_foreign_checkpoint_is_named(run_copy, damage):
         case "pickle":
             torch.save({"recognizer": shutil.rmtree}, path)
     with pytest.raises(InputError, match=r"best\.ckpt") as raised:
-        load_recognizer(run_copy)
+        load_run(RECOGNITION, run_copy)
     assert "\n" not in str(raised.value)
 
 
@@ -67,7 +71,7 @@ def test_weights_of_another_model_are_refused(run_copy):
     checkpoint["recognizer"]["config"]["lstm_size"] = 9
     torch.save(checkpoint, path)
     with pytest.raises(InputError, match=r"best\.ckpt: does not fit the model that it describes"):
-        load_recognizer(run_copy)
+        load_run(RECOGNITION, run_copy)
 
 
 def test_a_checkpoint_says_its_format_and_a_newer_one_is_refused(run_copy, capsys, tiny_options):
@@ -79,9 +83,9 @@ def test_a_checkpoint_says_its_format_and_a_newer_one_is_refused(run_copy, capsy
     assert checkpoint["vqbn_version"] == __version__
     del checkpoint["vqbn_format"], checkpoint["vqbn_version"]
     torch.save(checkpoint, path)
-    assert load_recognizer(run_copy, "last").update == 40, "one from before there were formats"
+    assert load_run(RECOGNITION, run_copy, "last").update == 40, "one from before there were formats"
     torch.save(checkpoint | {"vqbn_format": 2, "vqbn_version": "0.9"}, path)
     with pytest.raises(InputError, match=rf"last\.ckpt: format 2, written by vqbn 0\.9.*up to {FORMAT}: update vqbn"):
-        load_recognizer(run_copy, "last")
+        load_run(RECOGNITION, run_copy, "last")
     assert main([*tiny_options(max_updates=41), "--expdir", str(run_copy)]) == 1
     assert "update vqbn" in capsys.readouterr().err

@@ -2,13 +2,16 @@ import pytest
 import yaml
 
 from vqbn.errors import InputError
-from vqbn.runs.config import KEYS, configuration_hash, first_difference, parse_arguments, read_config, write_config
+from vqbn.runs.config import configuration_hash, first_difference, parse_arguments, read_config, write_config
+from vqbn.tasks.recognition.task import RECOGNITION
+
+KEYS = RECOGNITION.keys
 
 NEEDED = ["--dump", "dump", "--expdir", "exp/run"]
 
 
 def parse(*argv):
-    return parse_arguments([*NEEDED, *map(str, argv)], "vqbn-train", "Train.")
+    return parse_arguments([*NEEDED, *map(str, argv)], "vqbn-train", "Train.", KEYS, RECOGNITION.check)
 
 
 @pytest.fixture
@@ -122,50 +125,53 @@ def test_a_wrong_option_is_named(argv, problem):
 
 def test_what_is_needed_is_asked_for():
     with pytest.raises(InputError, match="--dump: not given"):
-        parse_arguments(["--expdir", "exp"], "vqbn-train", "Train.")
+        parse_arguments(["--expdir", "exp"], "vqbn-train", "Train.", KEYS, RECOGNITION.check)
 
 
 def test_a_written_configuration_is_input_and_says_what_wrote_it(tmp_path):
     config = parse("--seed", 3, "--lr_milestones", 5, 9, "--learning_rate", 1e-5, "--reestimation", "true")
     write_config(tmp_path / "config.yaml", config)
-    assert parse_arguments(["--config", str(tmp_path / "config.yaml")], "vqbn-train", "Train.") == config
+    assert (
+        parse_arguments(["--config", str(tmp_path / "config.yaml")], "vqbn-train", "Train.", KEYS, RECOGNITION.check)
+        == config
+    )
     text = yaml.safe_load((tmp_path / "config.yaml").read_text())
     assert text["torch_version"]
     assert text["git_commit"]
-    assert set(read_config(tmp_path / "config.yaml")) == set(config)
+    assert set(read_config(tmp_path / "config.yaml", KEYS)) == set(config)
 
 
 def test_the_hash_follows_what_decides_the_result():
     config = parse()
     for same in (["--expdir", "elsewhere"], ["--threads", 2], ["--checkpoint_every", 7]):
-        assert configuration_hash(parse(*same)) == configuration_hash(config)
-        assert first_difference(parse(*same), config) is None
+        assert configuration_hash(parse(*same), KEYS) == configuration_hash(config, KEYS)
+        assert first_difference(parse(*same), config, KEYS) is None
     for key, value in (("seed", 2), ("learning_rate", 0.1), ("lr_milestones", 9), ("reestimation", "true")):
-        assert configuration_hash(parse(f"--{key}", value)) != configuration_hash(config)
-        assert first_difference(parse(f"--{key}", value), config) == key
+        assert configuration_hash(parse(f"--{key}", value), KEYS) != configuration_hash(config, KEYS)
+        assert first_difference(parse(f"--{key}", value), config, KEYS) == key
 
 
 def test_keys_that_have_no_effect_leave_the_hash_as_it_is():
     plain = {key.name: key.default for key in KEYS}
     linear, clustered = plain | {"bottleneck": "linear"}, plain | {"reestimation": True}
     start = {"reestimation_start": 7}
-    assert configuration_hash(linear | start | {"vq_codebook_size": 5}) == configuration_hash(linear)
-    assert configuration_hash(plain | start) == configuration_hash(plain)
-    assert configuration_hash(clustered | start) != configuration_hash(clustered)
-    assert first_difference(plain | start, plain) is None
-    assert first_difference(clustered | start, clustered) == "reestimation_start"
-    assert configuration_hash(linear | {"vq_code_dim": 5}) != configuration_hash(linear)
+    assert configuration_hash(linear | start | {"vq_codebook_size": 5}, KEYS) == configuration_hash(linear, KEYS)
+    assert configuration_hash(plain | start, KEYS) == configuration_hash(plain, KEYS)
+    assert configuration_hash(clustered | start, KEYS) != configuration_hash(clustered, KEYS)
+    assert first_difference(plain | start, plain, KEYS) is None
+    assert first_difference(clustered | start, clustered, KEYS) == "reestimation_start"
+    assert configuration_hash(linear | {"vq_code_dim": 5}, KEYS) != configuration_hash(linear, KEYS)
 
 
 def test_keys_that_came_later_leave_the_hashes_of_earlier_runs_as_they_were():
     config = parse()
     earlier = {name: value for name, value in config.items() if not name.startswith("peer")}
-    assert first_difference(config, earlier) is None
+    assert first_difference(config, earlier, KEYS) is None
     keys = [key for key in KEYS if not key.since_first]
-    assert configuration_hash(config) == configuration_hash(earlier, keys)
+    assert configuration_hash(config, KEYS) == configuration_hash(earlier, keys)
     peer = parse("--bottleneck", "peer", "--peer", "fsq")
-    assert first_difference(peer, earlier | {"bottleneck": "peer"}) == "peer"
-    assert configuration_hash(peer) != configuration_hash(parse("--bottleneck", "peer"))
+    assert first_difference(peer, earlier | {"bottleneck": "peer"}, KEYS) == "peer"
+    assert configuration_hash(peer, KEYS) != configuration_hash(parse("--bottleneck", "peer"), KEYS)
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_writing_again_replaces_and_a_refused_write_leaves_the_old_file(tmp_path
     ("key", "change"),
     [
         ("scores.dev.per", lambda c: c["scores"]["dev"].update(per="51")),
-        ("scores.dev.ser", lambda c: c["scores"]["dev"].update(ser=51)),
+        ("scores.dev.Word errors", lambda c: c["scores"]["dev"].update({"Word errors": 51})),
         ("scores.dev", lambda c: c["scores"].update(dev=[])),
         ("scores", lambda c: c["scores"].clear()),
         ("speakers.dev.s1", lambda c: c["speakers"]["dev"]["s1"].pop("edits")),

@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--dump", required=True, help="the folder of features that stage 2 made")
     options.add_argument("--set", dest="sets", action="append", required=True, help="a set, a folder of --dump")
     options.add_argument("--token_type", choices=("phn", "char", "bpe"), default="phn", help="targets (default: phn)")
-    options.add_argument("--units", help="with char and bpe, the folder that vqbn-make-units wrote")
+    options.add_argument("--tokens", help="with char and bpe, the folder that vqbn-make-tokens wrote")
     options.add_argument("--out", required=True, help="the folder to write")
     chunks = options.add_argument_group("to compare with vqbn-train: its chunks of --chunk_set, one utterance each")
     chunks.add_argument("--chunk_set", help="a set of --set; written as --out/<set>_chunks")
@@ -44,24 +44,24 @@ def main(argv: list[str]) -> None:
     from vqbn.kaldi.speech import SpeechDataset
     from vqbn.kaldi.tokens import Tokens
     from vqbn.tasks.recognition.data import ChunkBatches
-    from vqbn.tasks.recognition.text_tokens import TextUnits
+    from vqbn.tasks.recognition.text_tokens import TextTokens
     from vqbn.tasks.recognition.transcribed import transcripts_of
 
     dump, out = Path(args.dump), Path(args.out)
-    if args.token_type != "phn" and not args.units:
-        raise InputError(f"--units: not given; expected what vqbn-make-units wrote for {args.token_type}")
+    if args.token_type != "phn" and not args.tokens:
+        raise InputError(f"--tokens: not given; expected what vqbn-make-tokens wrote for {args.token_type}")
     if args.chunk_set and (args.token_type != "phn" or args.chunk_set not in args.sets):
         raise InputError(f"--chunk_set: found {args.chunk_set}, expected one of --set, with phones as targets")
     phones = Tokens.read(dump / "tokens.txt")
-    tokens = phones if args.token_type == "phn" else Tokens.read(Path(args.units) / "tokens.txt")
+    tokens = phones if args.token_type == "phn" else Tokens.read(Path(args.tokens) / "tokens.txt")
     write_token_list(out / "tokens.txt", tokens)
-    units = TextUnits(args.token_type, Path(args.units) / "bpe.model" if args.token_type == "bpe" else None)
+    cutter = TextTokens(args.token_type, Path(args.tokens) / "bpe.model" if args.token_type == "bpe" else None)
     cmvn = read_cmvn(dump / "cmvn.ark")
     for name in args.sets:
         dataset = SpeechDataset(dump / name, phones, cmvn)
         text = phone_transcripts(dataset) if args.token_type == "phn" else transcripts_of(dataset)
         write_set(out / name, dataset, text)
-        per_utterance = sum(map(len, map(units.cut, text.values()))) / len(text)
+        per_utterance = sum(map(len, map(cutter.cut, text.values()))) / len(text)
         # ESPnet's CTC loss is a sum over an utterance's tokens: what stands beside it is weighed with their number.
         write_text(out / name / "tokens_per_utterance", f"{per_utterance:.1f}\n")
         logger.info("wrote %s: %d utterances of %.1f tokens on average", out / name, len(dataset), per_utterance)

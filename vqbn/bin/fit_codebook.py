@@ -1,14 +1,15 @@
 """vqbn-fit-codebook: k-means on stored features, or on what a trained model hands its bottleneck."""
 
 import argparse
+import functools
 import logging
 import sys
 import time
 from pathlib import Path
 
 from vqbn.bin.command import command
-from vqbn.bin.decode import positive
 from vqbn.errors import InputError
+from vqbn.runs.options import add_model_options, positive, use_device
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +32,6 @@ def parser() -> argparse.ArgumentParser:
         help="the file to write, such as units.npz: codebook, and counts on what was held out; scores in units.json",
     )
     options.add_argument("--checkpoint", help="a .ckpt file: cluster what this model hands its bottleneck")
-    options.add_argument(
-        "--not_averaged", action="store_true", help="use the weights of the last update, not their running average"
-    )
     options.add_argument(
         "--codebook_size", type=positive, metavar="K", help="codewords per codebook (default: as in the checkpoint)"
     )
@@ -67,10 +65,7 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--iterations", type=positive, default=20, help="of Lloyd's algorithm at most (default: 20)")
     options.add_argument("--seed", type=int, default=0, help="of draws and seeding (default: 0)")
-    options.add_argument("--threads", type=positive, default=1, help="CPU threads (default: 1)")
-    options.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes a GPU where there is one"
-    )
+    add_model_options(options)
     return options
 
 
@@ -93,24 +88,22 @@ def main(argv: list[str]) -> None:
         raise InputError("--codebook_size: expected the number of codewords; only a checkpoint has one of its own")
     # Imported here: --help and a wrong option need not wait for torch.
     import numpy as np
-    import torch
 
     from vqbn.files import replacing
     from vqbn.kaldi.vectors import read_vectors
     from vqbn.runs.codebook_fit import draw_samples, fit_codebook, score_codebook
     from vqbn.runs.records import write_record
 
-    torch.set_num_threads(args.threads)
-    if args.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device: found cuda, but torch sees no GPU; give cpu")
-    device = "cuda" if args.device != "cpu" and torch.cuda.is_available() else "cpu"
+    device = use_device(args)
     source, own = read_vectors, None
     size, num_codebooks = args.codebook_size, args.num_codebooks
     if args.checkpoint is not None:
-        from vqbn.runs.frozen import load_frozen
+        from vqbn.runs.checkpoint import load
+        from vqbn.tasks import task_of_checkpoint
 
-        frozen = load_frozen(args.checkpoint, averaged=not args.not_averaged, device=device)
-        source, own = frozen.latents, frozen.bottleneck
+        task = task_of_checkpoint(args.checkpoint)
+        loaded = load(args.checkpoint, task, averaged=not args.not_averaged)
+        source, own = functools.partial(task.latents, loaded, device=device), loaded.model.to(device).bottleneck
         size = size or getattr(own, "codebook_size", None)
         num_codebooks = num_codebooks or getattr(own, "num_codebooks", None)
         if size is None:

@@ -3,53 +3,45 @@
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from vqbn.bin.command import command
 from vqbn.errors import InputError
 from vqbn.files import write_text
 from vqbn.runs.results import Result, read_results
+from vqbn.runs.task import Runs, Task
+from vqbn.tasks import find_task, task_names, task_of_results, task_of_run
 
 logger = logging.getLogger(__name__)
 
 
-def report_parser(name: str, description: str, folder: str) -> argparse.ArgumentParser:
-    """What every recipe's report command can be told.
-
-    Args:
-        name: of the command.
-        description: what the report holds.
-        folder: what belongs to a section besides its results files, and where in their folder it is.
-    """
-    options = argparse.ArgumentParser(name, description=description, allow_abbrev=False)
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = argparse.ArgumentParser(
+        "vqbn-report",
+        description="Write the rows of the paper's table as far as they have been run, beside the paper's numbers, "
+        "with intervals or spreads over seeds, figures, pictures, commands and commits.",
+        allow_abbrev=False,
+    )
     source = options.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--results",
         nargs="+",
         metavar="DIR",
-        help=f"folders with results files, or folders of such folders; each becomes a section, with {folder}",
+        help="folders with results files, or folders of such folders; each becomes a section, with a search from its "
+        "tuning/, a study of scales from its scale/study.json, and figures in its figures/",
     )
     source.add_argument("--expdir", help="a folder with scored runs, <name>_seed<N>/, reported without results files")
     options.add_argument("--out", required=True, metavar="FILE", help="the report, such as RESULTS.md")
     options.add_argument("--data_label", default="", help="with --expdir: what the runs were trained on, in words")
     options.add_argument("--title", default="Results", help="the report's first line (default: Results)")
-    return options
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command's options."""
-    options = report_parser(
-        "vqbn-report",
-        "Write the seven rows of the paper's Table I as far as they have been run, beside the paper's numbers, with "
-        "intervals, figures, commands and commits.",
-        "a search from its tuning/, a study of scales from its scale/study.json, and figures in its figures/",
-    )
     options.add_argument(
         "--set",
         dest="set_name",
-        help="the set that the tables are about (default: the first that was scored, in each folder)",
+        help="the set that the tables are about (default: the first that was scored in each folder, for images test)",
     )
+    options.add_argument("--task", choices=task_names(), help="what was trained (default: what the runs say)")
     return options
 
 
@@ -58,29 +50,23 @@ def main(argv: list[str]) -> None:
     """Read the runs, draw the figures, write the report."""
     args = parser().parse_args(argv)
     # Imported here: --help need not wait for matplotlib.
-    from vqbn.bin.score import finished_run
-    from vqbn.reports.figures import draw_figures
     from vqbn.reports.scale_figure import studies
-    from vqbn.tasks.recognition.report import reported_set, write_up
 
-    folders = read_runs(args.expdir, args.data_label, finished_run) if args.expdir else read_folders(args.results)
-    studied = studies(folders if args.results else ())
-    sections, figures, tuning, scales = {}, {}, {}, {}
-    for folder, results in folders.items():
-        heading = "; ".join(dict.fromkeys(result.data for result in results))
-        # Two folders may describe their data in the same words.
-        heading = f"{heading} ({folder.name})" if heading in sections else heading
-        sections[heading] = results
-        figures[heading] = draw_figures(results, folder / "figures", heading, args.set_name or reported_set(results))
-        if tried := args.results and (folder / "tuning").is_dir() and read_results(folder / "tuning"):
-            tuning[heading] = tried
-        if folder in studied:
-            scales[heading] = studied[folder]
+    given = find_task(args.task) if args.task else None
+    searches, scales = {}, {}
+    if args.expdir:
+        runs = scored_runs(args.expdir)
+        task = given or task_of_run(runs[0])
+        sections = read_runs(runs, args.data_label, task)
+    else:
+        sections = read_folders(args.results)
+        task = given or task_of_results([result for each in sections.values() for result in each], args.results[0])
+        scales = studies(sections)
+        tried = {folder: folder / "tuning" for folder in sections if (folder / "tuning").is_dir()}
+        searches = {folder: results for folder, place in tried.items() if (results := read_results(place))}
     out = Path(args.out).absolute()
-    write_text(out, write_up(sections, figures, out.parent, args.set_name, args.title, tuning, scales))
-    count = sum(map(len, sections.values()))
-    drawn = ", ".join(str(path) for files in figures.values() for path in files.values())
-    logger.info("wrote %s: %d runs%s", args.out, count, f"; {drawn}" if drawn else "")
+    write_text(out, task.report(Runs(sections, out.parent, args.title, args.set_name, searches, scales)))
+    logger.info("wrote %s: %d runs", args.out, sum(map(len, sections.values())))
 
 
 def read_folders(given: Sequence[str]) -> dict[Path, list[Result]]:
@@ -105,13 +91,8 @@ def read_folders(given: Sequence[str]) -> dict[Path, list[Result]]:
     return found
 
 
-def read_runs(expdir: str, data_label: str, finished_run: Callable[[Path, str], Result]) -> dict[Path, list[Result]]:
-    """The folder with its scored runs; those that are not scored yet are named and left out.
-
-    Args:
-        expdir: the folder.
-        data_label: what the runs were trained on, in words; empty: the folder's name.
-        finished_run: makes a result of a run's folder and the label.
+def scored_runs(expdir: str) -> list[Path]:
+    """The folders of scored runs; those that are not scored yet are named and left out.
 
     Raises:
         InputError: the folder is not there or holds no scored run.
@@ -119,27 +100,34 @@ def read_runs(expdir: str, data_label: str, finished_run: Callable[[Path, str], 
     folder = Path(expdir)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected runs, <name>_seed<N>/")
-    label = data_label or folder.absolute().name
-    results = []
-    for run in sorted(folder.glob("*_seed*")):
-        if (run / "scores.json").exists():
-            results.append(finished_run(run, label))
-        elif run.is_dir():
+    runs = [run for run in sorted(folder.glob("*_seed*")) if run.is_dir()]
+    for run in runs:
+        if not (run / "scores.json").exists():
             logger.warning("left out: %s: not scored yet", run)
-    if not results:
+    scored = [run for run in runs if (run / "scores.json").exists()]
+    if not scored:
         raise InputError(f"{folder}: no scored runs (<name>_seed<N>/scores.json); score one first (stage 5)")
-    return {folder: results}
+    return scored
 
 
-def with_pictures(finished_run: Callable[[Path, str], Result]) -> Callable[[Path, str], Result]:
-    """For `read_runs`: a run's pictures go where its report's figures are."""
+def read_runs(runs: Sequence[Path], data_label: str, task: Task) -> dict[Path, list[Result]]:
+    """The folder of scored runs and their results; their pictures go where the report's figures are.
+
+    Args:
+        runs: folders of scored runs, one or more, side by side.
+        data_label: what they were trained on, in words; empty: the folder's name.
+        task: what was trained.
+
+    Raises:
+        InputError: a file of a run is missing or malformed.
+    """
     from vqbn.runs.pictures import keep_pictures
+    from vqbn.runs.scored import finished_run
 
-    def collect(run: Path, data: str) -> Result:
-        keep_pictures(run, run.parent / "figures")
-        return finished_run(run, data)
-
-    return collect
+    folder = runs[0].parent
+    for run in runs:
+        keep_pictures(run, folder / "figures")
+    return {folder: [finished_run(run, task, data_label or folder.absolute().name) for run in runs]}
 
 
 if __name__ == "__main__":

@@ -7,25 +7,22 @@ from dataclasses import asdict
 from pathlib import Path
 
 from vqbn.bin.command import command
+from vqbn.bin.task_options import task_of_config
 from vqbn.errors import InputError
+from vqbn.runs.config import parse_arguments
 
 logger = logging.getLogger(__name__)
 
 SCALES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-SYMBOLS = {"speech": "phone", "handwriting": "character"}
 DESCRIPTION = """Train a model without batch normalisation for each scale of the first codewords relative to the
 encoder's outputs, read symbols from its code indices alone with a CTC probe (an embedding per code, a linear layer),
 and draw the probe's error rate, the codes used and their perplexity against the scale. All options not listed here are
-those of vqbn-train, or with --subject handwriting of vqbn-train-handwriting; --expdir gets a folder for each run.
-Points that --out holds already are not measured again."""
+those of vqbn-train; --expdir gets a folder for each run. Points that --out holds already are not measured again."""
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's own options."""
     options = argparse.ArgumentParser("vqbn-scale-study", description=DESCRIPTION, allow_abbrev=False)
-    options.add_argument(
-        "--subject", choices=sorted(SYMBOLS), default="speech", help="what is trained (default: speech)"
-    )
     options.add_argument(
         "--scales",
         type=scale,
@@ -52,22 +49,18 @@ def scale(text: str) -> float:
 def main(argv: list[str]) -> None:
     """Measure what is missing, write, draw."""
     args, rest = parser().parse_known_args(argv)
-    from vqbn.runs.config import parse_arguments
-    from vqbn.runs.keys import HANDWRITING, RECOGNITION
-
     if any(option.partition("=")[0] == "--seed" for option in rest):
         raise InputError("--seed: give --seeds, a list")
-    keys = HANDWRITING if args.subject == "handwriting" else RECOGNITION
-    config = parse_arguments(rest, "vqbn-scale-study", DESCRIPTION, keys)
+    task = task_of_config(rest, "vqbn-scale-study", DESCRIPTION)
+    config = parse_arguments(rest, "vqbn-scale-study", DESCRIPTION, task.keys, task.check)
     # Imported here: --help and a wrong key need not wait for Lightning.
     from vqbn.reports.scale_figure import draw_study, read_study, save_figure, write_study
     from vqbn.runs.scale_study import Point, study
-    from vqbn.tasks.scale_subjects import SUBJECTS
 
     out = Path(args.out)
     points = read_study(out)
     done = [Point(**point) for point in points]
-    for point in study(args.scales, args.seeds, config, SUBJECTS[args.subject], done):
+    for point in study(args.scales, args.seeds, config, task, done):
         points.append(asdict(point))
         write_study(out, points, args.data_label)
         logger.info(
@@ -77,7 +70,7 @@ def main(argv: list[str]) -> None:
             *(point.perplexity, point.codeword_norm_after, point.encoder_norm_after),
         )
     picture = out.with_suffix(".png")
-    save_figure(draw_study(points, args.data_label, SYMBOLS[args.subject]), picture)
+    save_figure(draw_study(points, args.data_label, task.symbols), picture)
     logger.info("wrote %s: %d points; %s", out, len(points), picture)
 
 

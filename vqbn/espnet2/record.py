@@ -95,6 +95,7 @@ def finished_run(
         checkpoint=f"best by {criterion}",
         scores=scores,
         speakers={set_name: evaluation.speakers for set_name, evaluation in evaluations.items()},
+        task="recognition",
     )
 
 

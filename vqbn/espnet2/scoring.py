@@ -11,7 +11,7 @@ from vqbn.kaldi.speaker_split import read_pairs
 from vqbn.kaldi.transcripts import read_transcripts
 from vqbn.metrics.evaluation import Evaluation, evaluate_phones
 from vqbn.tasks.recognition.text import RATES, evaluate_words
-from vqbn.tasks.recognition.text_tokens import TextUnits
+from vqbn.tasks.recognition.text_tokens import TextTokens
 from vqbn.tasks.recognition.trn import write_trn
 
 # What each rate counts, as ESPnet calls it.
@@ -75,7 +75,7 @@ def score(folder: str | Path, text: str | Path, token_type: str) -> tuple[dict[s
     rates = ("per",) if phones else tuple(RATES)
     for name in rates:
         write_transcripts(Path(folder) / f"score_{name}", name, hypotheses, references)
-    cut, evaluate = TextUnits("phn").cut, evaluate_phones if phones else evaluate_words
+    cut, evaluate = TextTokens("phn").cut, evaluate_phones if phones else evaluate_words
     evaluation = evaluate(
         {utterance: cut(line) for utterance, line in hypotheses.items()},
         {utterance: cut(line) for utterance, line in references.items()},
@@ -97,7 +97,7 @@ def write_transcripts(folder: Path, rate: str, hypotheses: Mapping[str, str], re
         hypotheses: text of each utterance.
         references: of the same utterances.
     """
-    cut = RATES.get(rate, TextUnits("phn").cut)
+    cut = RATES.get(rate, TextTokens("phn").cut)
     for name, texts in (("hyp", hypotheses), ("ref", references)):
         write_trn(folder / f"{name}.trn", {utterance: cut(text) for utterance, text in texts.items()})
 

@@ -1,47 +1,14 @@
-"""From a configuration to a model."""
+"""From a configuration to a bottleneck."""
 
 from collections.abc import Mapping
 
-import torch
+from torch import nn
 
 from vqbn import LinearBottleneck, ReestimationSchedule, VQBottleneck
-from vqbn.kaldi.speech import CHANNELS
-from vqbn.nets.deepspeech2 import DeepSpeech2Encoder, speech_convolutions
 from vqbn.nets.peers import make_peer
-from vqbn.tasks.images.model import ImageAutoencoder
-from vqbn.tasks.recognition.model import Recognizer
 
 
-def build_recognizer(config: Mapping[str, object], num_tokens: int, height: int) -> Recognizer:
-    """A recogniser with fresh weights, the same for the same `seed`.
-
-    Args:
-        config: as `parse_arguments` gives it.
-        num_tokens: tokens, the blank included.
-        height: features per frame and channel.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config["seed"])
-        encoder = DeepSpeech2Encoder(
-            height=height,
-            channels=CHANNELS,
-            convolutions=speech_convolutions(config["conv_channels"]),
-            lstm_layers=config["lstm_layers"],
-            lstm_size=config["lstm_size"],
-        )
-        bottleneck = build_bottleneck(config, encoder.output_dim)
-        return Recognizer(encoder, bottleneck, config["vq_code_dim"], num_tokens, config["latent_mixer"])
-
-
-def build_autoencoder(config: Mapping[str, object]) -> ImageAutoencoder:
-    """An autoencoder of images with fresh weights, the same for the same `seed`."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config["seed"])
-        bottleneck = build_bottleneck(config, config["vq_code_dim"], projection=False)
-        return ImageAutoencoder(bottleneck, config["channels"], config["residual_blocks"], config["residual_channels"])
-
-
-def build_bottleneck(config: Mapping[str, object], input_dim: int, projection: bool = True) -> torch.nn.Module:
+def build_bottleneck(config: Mapping[str, object], input_dim: int, projection: bool = True) -> nn.Module:
     """The bottleneck that a configuration names.
 
     Args:

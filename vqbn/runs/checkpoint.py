@@ -4,20 +4,15 @@ import errno
 import io
 import os
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
-from torch import nn
 
 from vqbn.errors import InputError
 from vqbn.files import replacing
-from vqbn.kaldi.tokens import Tokens
-from vqbn.runs.build import build_autoencoder, build_recognizer
-from vqbn.tasks.images.model import ImageAutoencoder
-from vqbn.tasks.recognition.model import Recognizer
+from vqbn.runs.loaded import Loaded
+from vqbn.runs.task import Task
 from vqbn.version import __version__
 
 # What a checkpoint holds under `vqbn_format`: raised when one is written that earlier versions would misread. Those
@@ -47,33 +42,25 @@ def link_or_copy(source: Path, target: Path) -> None:
             shutil.copyfile(source, temporary)
 
 
-@dataclass
-class LoadedRecognizer:
-    """A trained model and what it was trained as.
+def checkpoint_path(expdir: str | Path, which: str) -> Path:
+    """Where a checkpoint is: `best` or `last` of a run's folder, or a file anywhere.
 
-    Attributes:
-        model: in evaluation mode, on the CPU.
-        config: every key of its configuration.
-        tokens: what it recognises.
-        update: optimiser updates it has seen.
-        averaged: whether the weights are the averaged ones.
-        path: the checkpoint.
+    Raises:
+        InputError: it is none of these.
     """
-
-    model: Recognizer
-    config: dict[str, object]
-    tokens: Tokens
-    update: int
-    averaged: bool
-    path: Path
+    if which in ("best", "last"):
+        return Path(expdir) / "checkpoints" / f"{which}.ckpt"
+    if Path(which).suffix != ".ckpt":
+        raise InputError(f"--checkpoint: found {which!r}, expected best, last or a file that ends in .ckpt")
+    return Path(which)
 
 
-def read_checkpoint(path: str | Path, kind: str | None = "recognizer") -> dict[str, object]:
+def read_checkpoint(path: str | Path, kind: str | None = None) -> dict[str, object]:
     """Read a training run's checkpoint into memory, executing nothing of it.
 
     Args:
         path: the file.
-        kind: of the model, as its `Experiment` names it; None for any.
+        kind: of the model, as its `Task` names it; None for any.
 
     Raises:
         InputError: it is missing, damaged, of a newer format, or a checkpoint of something else.
@@ -101,92 +88,31 @@ def read_checkpoint(path: str | Path, kind: str | None = "recognizer") -> dict[s
     return checkpoint
 
 
-def load_recognizer(run_dir: str | Path, which: str = "best", averaged: bool = True) -> LoadedRecognizer:
-    """The model of a training run.
-
-    Args:
-        run_dir: the run's folder, `exp/<name>_seed<N>`.
-        which: `best` (lowest phone error rate on the development set) or `last`.
-        averaged: the averaged weights, where the run kept them, rather than those of the last update.
-
-    Raises:
-        InputError: the checkpoint is missing, damaged, or does not fit the model that it names.
-    """
-    path = Path(run_dir) / "checkpoints" / f"{which}.ckpt"
-    model, about, averaged = load_model(
-        path,
-        "recognizer",
-        lambda about: build_recognizer(about["config"], len(about["tokens"]), about["height"]),
-        averaged,
-    )
-    return LoadedRecognizer(model, about["config"], Tokens(about["tokens"]), about["update"], averaged, path)
-
-
-@dataclass
-class LoadedAutoencoder:
-    """A trained autoencoder of images and what it was trained as.
-
-    Attributes:
-        model: in evaluation mode, on the CPU.
-        config: every key of its configuration.
-        height: of the images that it was trained on.
-        width: of them.
-        update: optimiser updates it has seen.
-        averaged: whether the weights are the averaged ones.
-        path: the checkpoint.
-    """
-
-    model: ImageAutoencoder
-    config: dict[str, object]
-    height: int
-    width: int
-    update: int
-    averaged: bool
-    path: Path
-
-
-def load_autoencoder(path: str | Path, averaged: bool = True) -> LoadedAutoencoder:
-    """The autoencoder of a checkpoint of `vqbn-train-images`.
-
-    Args:
-        path: the file.
-        averaged: the averaged weights, where the run kept them, rather than those of the last update.
-
-    Raises:
-        InputError: the checkpoint is missing, damaged, or does not fit the model that it names.
-    """
-    path = Path(path)
-    model, about, averaged = load_model(
-        path, "image_autoencoder", lambda about: build_autoencoder(about["config"]), averaged
-    )
-    return LoadedAutoencoder(model, about["config"], about["height"], about["width"], about["update"], averaged, path)
-
-
-def load_model(
-    path: str | Path, kind: str, build: Callable[[Mapping[str, object]], nn.Module], averaged: bool = True
-) -> tuple[nn.Module, dict[str, object], bool]:
+def load(path: str | Path, task: Task, averaged: bool = True) -> Loaded:
     """The model of a checkpoint.
 
     Args:
         path: the checkpoint.
-        kind: of the model, as its `Experiment` names it.
-        build: makes the model from the checkpoint's description, which holds its `config` and `update`.
+        task: what was trained.
         averaged: take the averaged weights, where the run kept them, rather than those of the last update.
-
-    Returns:
-        The model, in evaluation mode on the CPU; its description; whether the weights are the averaged ones.
 
     Raises:
         InputError: the checkpoint is missing, damaged, or does not fit the model that it describes.
     """
-    checkpoint = read_checkpoint(path, kind)
-    about = checkpoint[kind]
+    path = Path(path)
+    checkpoint = read_checkpoint(path, task.kind)
+    about = checkpoint[task.kind]
     has_average = "current_model_state" in checkpoint
     state = checkpoint["state_dict"] if averaged or not has_average else checkpoint["current_model_state"]
     try:
-        model = build(about)
+        model = task.build(about)
         model.load_state_dict({name.removeprefix("model."): value for name, value in state.items()})
     except (RuntimeError, KeyError, ValueError, TypeError) as error:
         first = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: does not fit the model that it describes ({first}); train it again") from error
-    return model.eval(), about, averaged and has_average
+    return Loaded(model.eval(), about, averaged and has_average, path)
+
+
+def load_run(task: Task, expdir: str | Path, which: str = "best", averaged: bool = True) -> Loaded:
+    """The model of a training run: arguments and errors as those of `checkpoint_path` and `load`."""
+    return load(checkpoint_path(expdir, which), task, averaged)

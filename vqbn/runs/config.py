@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import configargparse
@@ -15,12 +15,10 @@ import yaml
 import vqbn
 from vqbn.errors import InputError
 from vqbn.files import write_text
-from vqbn.runs.keys import RECOGNITION, Key
+from vqbn.runs.keys import Key
 
 # Written into every config.yaml as a record; ignored where a configuration is read.
 RECORDS = ("git_commit", "lightning_version", "numpy_version", "python_version", "torch_version", "vqbn_version")
-# Where a function takes the keys of an experiment, those of the recogniser are the default.
-KEYS = RECOGNITION
 # What another library's layer does not have, and the value that says so.
 NOT_OF_PEERS = {
     "vq_num_codebooks": 1,
@@ -29,7 +27,12 @@ NOT_OF_PEERS = {
 }
 
 
-def parse_arguments(argv: Sequence[str], prog: str, description: str, keys: Sequence[Key] = KEYS) -> dict[str, object]:
+Check = Callable[[Mapping[str, object]], tuple[str, str] | None]
+
+
+def parse_arguments(
+    argv: Sequence[str], prog: str, description: str, keys: Sequence[Key], check: Check = lambda config: None
+) -> dict[str, object]:
     """The configuration that a command line and the files it names give.
 
     Files are read in the order of their `--config`; later ones win over earlier ones, the command line over all.
@@ -38,7 +41,8 @@ def parse_arguments(argv: Sequence[str], prog: str, description: str, keys: Sequ
         argv: arguments without the command's name.
         prog: the command's name.
         description: for `--help`.
-        keys: those of the experiment.
+        keys: those of the task.
+        check: as `Task.check`: a key whose value does not go with the others and what is wrong, or None.
 
     Returns:
         Every key of `keys`, with its value.
@@ -46,12 +50,7 @@ def parse_arguments(argv: Sequence[str], prog: str, description: str, keys: Sequ
     Raises:
         InputError: a file is unreadable or malformed, or a key or value is wrong; names file and line, or the option.
     """
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    first.add_argument("--config", action="append", default=[])
-    try:
-        files = first.parse_known_args(argv)[0].config
-    except argparse.ArgumentError as error:
-        raise InputError(f"--config: {error.message}") from error
+    files = first_options(argv).config
     origins: dict[str, str] = {}
     for path in files:
         for name, (_, line) in read_config(path, keys, prog).items():
@@ -73,12 +72,29 @@ def parse_arguments(argv: Sequence[str], prog: str, description: str, keys: Sequ
     if config["reestimation_until"] == "end":
         config["reestimation_until"] = config["max_updates"]
     check_together(config, origins)
+    if found := check(config):
+        name, problem = found
+        raise InputError(f"{origins.get(name, name)}: {problem}")
     return config
 
 
-def make_parser(
-    prog: str, description: str, files: Sequence[str], keys: Sequence[Key] = KEYS
-) -> argparse.ArgumentParser:
+def first_options(argv: Sequence[str]) -> argparse.Namespace:
+    """What the other options depend on: `config`, the files, `task` or None, and `help`, whether it is asked for.
+
+    Raises:
+        InputError: one of them has no value.
+    """
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    first.add_argument("--config", action="append", default=[])
+    first.add_argument("--task")
+    first.add_argument("-h", "--help", action="store_true")
+    try:
+        return first.parse_known_args(argv)[0]
+    except argparse.ArgumentError as error:
+        raise InputError(f"{error.argument_name}: {error.message}") from error
+
+
+def make_parser(prog: str, description: str, files: Sequence[str], keys: Sequence[Key]) -> argparse.ArgumentParser:
     """A parser with an option per key and the files' values as defaults; values are left as text."""
     parser = OptionParser(
         prog=prog,
@@ -124,9 +140,7 @@ def file_parser(keys: Sequence[Key], prog: str) -> type[configargparse.ConfigFil
     return TextConfigParser
 
 
-def read_config(
-    path: str | Path, keys: Sequence[Key] = KEYS, prog: str = "vqbn-train"
-) -> dict[str, tuple[object, int]]:
+def read_config(path: str | Path, keys: Sequence[Key], prog: str = "vqbn-train") -> dict[str, tuple[object, int]]:
     """Read and check a file of `key: value` lines.
 
     Args:
@@ -139,6 +153,33 @@ def read_config(
 
     Raises:
         InputError: naming the file, and the line of a key that is unknown, a duplicate, or has an impossible value.
+    """
+    by_name = {key.name: key for key in keys}
+    renamed = {key.formerly: key.name for key in keys if key.formerly}
+    entries: dict[str, tuple[object, int]] = {}
+    for written, (value, line) in read_entries(path).items():
+        name = renamed.get(written, written)
+        if name in entries:
+            raise InputError(f"{path}:{line}: {written}: also on line {entries[name][1]}; remove one of them")
+        if name in by_name:
+            try:
+                by_name[name].parse(value)
+            except ValueError as error:
+                raise InputError(f"{path}:{line}: {written}: {error}") from error
+            entries[name] = (value, line)
+        elif name not in RECORDS:
+            raise InputError(f"{path}:{line}: {name}: no such key{suggestion(name, by_name, prog)}")
+    return entries
+
+
+def read_entries(path: str | Path) -> dict[str, tuple[object, int]]:
+    """Read a file of `key: value` lines, whatever the keys.
+
+    Returns:
+        Key → its text, or list of texts, and its line.
+
+    Raises:
+        InputError: naming the file, and the line of what is malformed or a duplicate.
     """
     path = Path(path)
     try:
@@ -156,23 +197,14 @@ def read_config(
         return {}
     if not isinstance(root, yaml.MappingNode):
         raise InputError(f"{path}:{root.start_mark.line + 1}: expected lines 'key: value'")
-    by_name = {key.name: key for key in keys}
     entries: dict[str, tuple[object, int]] = {}
     for name_node, node in root.value:
         line = name_node.start_mark.line + 1
         name = str(name_node.value)
         if name in entries:
             raise InputError(f"{path}:{line}: {name}: also on line {entries[name][1]}; remove one of them")
-        if name not in by_name and name not in RECORDS:
-            raise InputError(f"{path}:{line}: {name}: no such key{suggestion(name, by_name, prog)}")
-        value = node_text(node)
-        if name in by_name:
-            try:
-                by_name[name].parse(value)
-            except ValueError as error:
-                raise InputError(f"{path}:{line}: {name}: {error}") from error
-        entries[name] = (value, line)
-    return {name: entry for name, entry in entries.items() if name in by_name}
+        entries[name] = (node_text(node), line)
+    return entries
 
 
 def node_text(node: yaml.Node) -> object:
@@ -220,15 +252,6 @@ def check_together(config: Mapping[str, object], origins: Mapping[str, str]) -> 
         for name, value in NOT_OF_PEERS.items():
             if config[name] != value:
                 refuse(name, f"found {config[name]}, expected {value}: a peer's layer has no such thing")
-    if config.get("token_type", "phn") != "phn":
-        if config["chunk_frames"]:
-            refuse(
-                "chunk_frames",
-                f"found {config['chunk_frames']}, expected 0, whole utterances: no alignment says where a chunk's "
-                f"{config['token_type']} tokens begin",
-            )
-        if not config["units"]:
-            refuse("units", f"not given; expected what vqbn-make-units wrote for token_type {config['token_type']}")
     milestones = config["lr_milestones"]
     if milestones != sorted(set(milestones)):
         refuse("lr_milestones", f"found {milestones}, expected rising numbers")
@@ -236,19 +259,19 @@ def check_together(config: Mapping[str, object], origins: Mapping[str, str]) -> 
         refuse("batch_size", f"found {config['batch_size']}, expected a multiple of ngpu ({config['ngpu']})")
 
 
-def configuration_hash(config: Mapping[str, object], keys: Sequence[Key] = KEYS) -> str:
+def configuration_hash(config: Mapping[str, object], keys: Sequence[Key]) -> str:
     """Twelve hexadecimal digits that stand for everything in a configuration that a result depends on."""
     later = {key.name for key in keys if key.since_first and config[key.name] == key.default}
     hashed = {name: value for name, value in decisive(config, keys).items() if name not in later}
     return hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def decisive(config: Mapping[str, object], keys: Sequence[Key] = KEYS) -> dict[str, object]:
+def decisive(config: Mapping[str, object], keys: Sequence[Key]) -> dict[str, object]:
     """The part of a configuration that a result depends on."""
     return {key.name: config[key.name] for key in keys if key.matters(config)}
 
 
-def recorded_config(path: str | Path, keys: Sequence[Key] = KEYS) -> tuple[dict[str, object], str]:
+def recorded_config(path: str | Path, keys: Sequence[Key]) -> tuple[dict[str, object], str]:
     """A run's config.yaml: every key's value, and the git commit that trained it.
 
     Raises:
@@ -260,9 +283,7 @@ def recorded_config(path: str | Path, keys: Sequence[Key] = KEYS) -> tuple[dict[
     return config, str(recorded.get("git_commit", "unknown"))
 
 
-def first_difference(
-    config: Mapping[str, object], other: Mapping[str, object], keys: Sequence[Key] = KEYS
-) -> str | None:
+def first_difference(config: Mapping[str, object], other: Mapping[str, object], keys: Sequence[Key]) -> str | None:
     """The first key that a result depends on and in which two configurations differ; None: there is none."""
     for key in keys:
         if key.matters(config) and config[key.name] != other.get(key.name, key.default if key.since_first else None):

@@ -1,15 +1,30 @@
-"""Loaders of batches that are made whole."""
+"""Training batches that are made whole, from wherever the trainer stands."""
 
+from collections.abc import Callable
+
+import lightning.pytorch as pl
 import torch
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
+
+from vqbn.runs.order import EndlessBatches
 
 
-def batch_loader(batches: IterableDataset, num_workers: int = 0) -> DataLoader:
-    """A loader of what `batches` yields, in its order whatever the number of workers.
+class TrainingBatches(pl.LightningDataModule):
+    """The batches of a training from the trainer's update on, in an order that no number of processes changes.
 
     Args:
-        batches: yields batches; in a worker process only that worker's share.
-        num_workers: extra processes; 0: this one.
+        batches: takes `start`, the updates done; `rank`, this process; and `world_size`, the processes.
+        num_workers: extra processes that make batches; 0: this one.
     """
-    # A generator of its own: else each start of the loader would draw from the global one.
-    return DataLoader(batches, batch_size=None, num_workers=num_workers, generator=torch.Generator().manual_seed(0))
+
+    def __init__(self, batches: Callable[..., EndlessBatches], num_workers: int = 0):
+        super().__init__()
+        self.batches = batches
+        self.num_workers = num_workers
+
+    def train_dataloader(self) -> DataLoader:
+        trainer = self.trainer
+        batches = self.batches(start=trainer.global_step, rank=trainer.global_rank, world_size=trainer.world_size)
+        # A generator of its own: else each start of the loader would draw from the global one.
+        generator = torch.Generator().manual_seed(0)
+        return DataLoader(batches, batch_size=None, num_workers=self.num_workers, generator=generator)

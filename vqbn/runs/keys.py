@@ -1,4 +1,4 @@
-"""The keys of the configurations: what a key is, those that every experiment has, and each experiment's table."""
+"""The keys of the configurations: what a key is, and those that every task has."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -43,6 +43,7 @@ class Key:
         decides: the run's result depends on it: part of the hash, and fixed once a run has begun.
         path: it names a file or folder, which the run's own config.yaml gives as an absolute path.
         since_first: the first results were hashed without it, so it enters the hash only where it is not its default.
+        formerly: the name that the key has in files of older versions.
         only_with: pairs of another key's name and values, without one of which no result depends on this key.
     """
 
@@ -56,6 +57,7 @@ class Key:
     decides: bool = True
     path: bool = False
     since_first: bool = False
+    formerly: str = ""
     only_with: tuple[tuple[str, tuple[object, ...]], ...] = ()
 
     def matters(self, config: Mapping[str, object]) -> bool:
@@ -125,6 +127,11 @@ def name(name: str, default: str, help: str) -> Key:
     return Key(name, default, str, "a name", help, bool)
 
 
+def task_key(name: str) -> Key:
+    """The key by which the commands find the task; each task's table begins with its own."""
+    return Key("task", name, str, name, "What is trained.", lambda value: value == name, decides=False)
+
+
 def folder(name: str, help: str) -> Key:
     """A key of a folder's path, which must be given."""
     return Key(name, None, str, "a path", help, bool, decides=False, path=True)
@@ -143,7 +150,7 @@ def only_with(name: str, values: tuple[object, ...], *keys: Key) -> tuple[Key, .
     return tuple(replace(key, only_with=(*key.only_with, (name, values))) for key in keys)
 
 
-# The quantiser and its clustering. Experiments without the key `bottleneck` always have one.
+# The quantiser and its clustering. Tasks without the key `bottleneck` always have one.
 BOTTLENECK = (
     count("vq_code_dim", 64, "Dimensions of the bottleneck's output, over all codebooks."),
     *only_with(
@@ -289,146 +296,4 @@ RUNNING = (
     ),
     count("ngpu", 0, "GPUs; 0: the CPU.", least=0, decides=False),
     count("num_workers", 0, "Extra processes per process that prepare batches.", least=0, decides=False),
-)
-
-# vqbn-train: phones from speech.
-RECOGNITION = (
-    folder("dump", "The folder of features that stage 2 made: <set>/, tokens.txt, cmvn.ark."),
-    name("train_set", "train", "The set to train on, a folder of --dump."),
-    name("dev_set", "dev", "The set to evaluate on during training, a folder of --dump."),
-    Key(
-        "cmvn",
-        "global",
-        str,
-        "global or speaker",
-        "Normalise features by the training set's mean and variance, or by each speaker's own, which stage 2 takes "
-        "with its option of the same name.",
-        lambda value: value in ("global", "speaker"),
-        since_first=True,
-    ),
-    replace(
-        choice(
-            "token_type",
-            "phn",
-            ("phn", "char", "bpe"),
-            "What is recognised: the alignment's phones, or the transcript's characters or pieces (chunk_frames 0).",
-        ),
-        since_first=True,
-    ),
-    Key(
-        "units",
-        "",
-        str,
-        "a folder, or nothing",
-        "With characters or pieces, the folder that vqbn-make-units wrote.",
-        decides=False,
-        path=True,
-    ),
-    *only_with(
-        "token_type",
-        ("bpe",),
-        replace(count("vocab_size", 100, "The vocab_size that the pieces were made with."), since_first=True),
-    ),
-    count("conv_channels", 32, "Channels of each of the encoder's two convolutions."),
-    count("lstm_layers", 4, "Bidirectional LSTM layers of the encoder."),
-    count("lstm_size", 320, "Units of an LSTM layer in each direction."),
-    flag("latent_mixer", False, "Put the authors' stack of convolutions between bottleneck and head."),
-    choice(
-        "bottleneck",
-        "vq",
-        ("vq", "linear", "peer"),
-        "vq quantises; linear is the row 'no bottleneck'; peer is another library's layer, for comparison.",
-    ),
-    *BOTTLENECK,
-    *PEER,
-    *OPTIMISATION,
-    replace(
-        choice(
-            "ctc_average",
-            "item",
-            ("item", "token"),
-            "What the CTC loss is the mean of: each chunk's loss per token, as in the authors' code, or all tokens.",
-        ),
-        since_first=True,
-    ),
-    count("chunk_frames", 64, "Frames per chunk; shorter utterances are padded. 0: whole utterances.", least=0),
-    count("chunks_per_utterance", 1, "Random chunks of each utterance in an epoch."),
-    count("batch_frames", 24000, "Frames per batch of whole utterances in an evaluation.", decides=False),
-    *RUNNING,
-    flag("cache_features", True, "Keep the features in memory once read.", decides=False),
-)
-
-# vqbn-train-images: an autoencoder of images, with the defaults of the authors' CIFAR-10 experiment.
-IMAGES = (
-    folder("images", "The folder of packed images that stage 0 made: <set>.npy and images.json."),
-    name("train_set", "train", "The set to train on, a file of --images."),
-    name("dev_set", "dev", "The set to evaluate on during training, a file of --images."),
-    count("channels", 256, "Channels of encoder and decoder."),
-    count("residual_blocks", 2, "Residual blocks in the encoder, and in the decoder."),
-    count("residual_channels", 256, "Channels between a residual block's two convolutions."),
-    count(
-        "pixels_per_image",
-        0,
-        "Pixels of each image that an update's loss is of, drawn anew each time; 0: all. Scores are always of all.",
-        least=0,
-    ),
-    *with_defaults(
-        BOTTLENECK,
-        {
-            "vq_codebook_size": 128,
-            "vq_code_dim": 256,
-            "vq_num_codebooks": 8,
-            "vq_codebook_init": "uniform",
-            "reestimation_start": 743,
-            "reestimation_until": 37101,
-            "reestimation_every": 371,
-        },
-    ),
-    *with_defaults(
-        OPTIMISATION,
-        {
-            "learning_rate": 5e-4,
-            "max_updates": 742000,
-            "batch_size": 128,
-            "gradient_clip": 0.0,
-            "validate_every": 3710,
-        },
-    ),
-    positive(
-        "codebook_rate_factor", 1.0, "Times learning_rate: the codebooks' step size, where codebook_learning_rate is 0."
-    ),
-    flag("channels_last", True, "Keep images with the channels innermost, which convolutions are faster with."),
-    count("eval_batch_size", 500, "Images per batch of an evaluation.", decides=False),
-    *RUNNING,
-)
-
-# vqbn-train-handwriting: an autoencoder of lines, with the defaults of the authors' ScribbleLens experiment.
-HANDWRITING = (
-    folder("dump", "The folder of packed lines that stage 2 made: <set>/, info.json, alphabet.json."),
-    name("train_set", "train", "The set to train on, a folder of --dump."),
-    name("dev_set", "dev", "The set to evaluate on during training, a folder of --dump."),
-    count("conv_channels", 64, "Channels of the encoder's first convolution; the last ones have 8 times as many."),
-    count("lstm_size", 32, "Units of an LSTM layer in each direction."),
-    count("mixer_size", 64, "Channels of the mixer of neighbouring latents."),
-    count("pixelcnn_channels", 64, "Channels of the decoder."),
-    count("pixelcnn_layers", 7, "Gated layers of the decoder."),
-    choice("bottleneck", "vq", ("vq", "linear"), "vq quantises; linear is no bottleneck."),
-    *with_defaults(
-        BOTTLENECK,
-        {
-            "vq_codebook_size": 4096,
-            "vq_code_dim": 128,
-            "reestimation_start": 357,
-            "reestimation_until": 9079,
-            "reestimation_every": 178,
-        },
-    ),
-    *with_defaults(
-        OPTIMISATION,
-        {"learning_rate": 2e-3, "max_updates": 26700, "gradient_clip": 10.0, "validate_every": 178},
-    ),
-    count("chunk_columns", 128, "Columns per chunk, a multiple of 4; narrower lines are padded."),
-    count("chunks_per_line", 4, "Random chunks of each line in an epoch."),
-    count("batch_columns", 4096, "Columns per batch of whole lines in an evaluation.", decides=False),
-    *RUNNING,
 )

@@ -17,7 +17,7 @@ from vqbn.files import write_text
 from vqbn.runs.averaging import PolyakAveraging
 from vqbn.runs.checkpoint import link_or_copy
 from vqbn.runs.module import BottleneckTraining
-from vqbn.runs.task import Experiment, Prepared
+from vqbn.runs.task import Prepared, Task
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Progress(Callback):
     Args:
         expdir: the run's folder.
         config: as `parse_arguments` gives it.
-        experiment: what is trained.
+        task: what is trained.
         prepared: its parts.
         averaging: where the weights to evaluate are; None: the module's own.
     """
@@ -40,13 +40,13 @@ class Progress(Callback):
         self,
         expdir: Path,
         config: Mapping[str, object],
-        experiment: Experiment,
+        task: Task,
         prepared: Prepared,
         averaging: PolyakAveraging | None = None,
     ):
         self.expdir = expdir
         self.config = config
-        self.experiment = experiment
+        self.task = task
         self.evaluate = prepared.evaluate
         self.averaging = averaging
         self.points: list[dict[str, object]] = []
@@ -95,7 +95,8 @@ class Progress(Callback):
         seconds = (now - then) / max(1, update - before)
         self._clock = (now, update)
         values = {name: float(outputs[name]) for name in self._sums}
-        speed = self.experiment.speed(self.config) / seconds
+        units, unit = self.task.speed(self.config)
+        speed = units / seconds
         rates = [group["lr"] for group in trainer.optimizers[0].param_groups]
         left = (self.config["max_updates"] - update) * seconds
         if trainer.is_global_zero:
@@ -106,10 +107,10 @@ class Progress(Callback):
                 ", ".join(f"{name} {value:.4f}" for name, value in values.items() if name != "loss"),
                 " ".join(f"{rate:.2g}" for rate in rates),
                 speed,
-                self.experiment.unit,
+                unit,
                 f"{left / 60:.0f} min" if left >= 60 else f"{left:.0f} s",
             )
-            self._board(trainer, "train", {**values, f"{self.experiment.unit}_per_second": speed, "lr": rates[0]})
+            self._board(trainer, "train", {**values, f"{unit}_per_second": speed, "lr": rates[0]})
 
     def _evaluate(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_global_zero:
@@ -120,7 +121,7 @@ class Progress(Callback):
             logger.info(
                 "update %d: dev %s (%.1f s)",
                 trainer.global_step,
-                self.experiment.summary(point),
+                self.task.summary(point),
                 time.monotonic() - start,
             )
             numbers = {name: value for name, value in point.items() if value is not None and name != "update"}
@@ -152,7 +153,7 @@ class Progress(Callback):
         last, best = folder / "last.ckpt", folder / "best.ckpt"
         improved = evaluated and self._improved()
         if improved:
-            self.best = self.points[-1][self.experiment.score] if self.points else None
+            self.best = self.points[-1][self.task.best_by(self.config)] if self.points else None
         # Both names stand for one file. `best` comes first: a run that ends between the two goes on from the `last`
         # before, and comes to the same `best` again.
         trainer.save_checkpoint(best if improved else last)
@@ -166,7 +167,7 @@ class Progress(Callback):
         # Scores from before the first clustering are those of another model: one without a bottleneck.
         if point["codeword_norm"] is not None and not point["quantised"]:
             return False
-        return self.best is None or point[self.experiment.score] < self.best
+        return self.best is None or point[self.task.best_by(self.config)] < self.best
 
     def _check_finite(self, update: int) -> None:
         if not math.isfinite(float(self._sums["loss"])):

@@ -7,6 +7,7 @@ there. Files are checked when they are read, so that a damaged or foreign one is
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -16,34 +17,8 @@ from vqbn.files import write_text
 
 FORMAT = "vqbn result 1"
 
-SCORES = (
-    "per",
-    "per_nosil",
-    "wer",
-    "cer",
-    "substitutions",
-    "deletions",
-    "insertions",
-    "reference_length",
-    "per_sclite",
-    "wer_sclite",
-    "substitutions_sclite",
-    "deletions_sclite",
-    "insertions_sclite",
-    "reconstruction_bpd",
-    "uniform_nelbo",
-    "unigram_nelbo",
-    "perplexity",
-    "perplexity_nosil",
-    "used_codes",
-    "codes_seen",
-    "codebook_size",
-    "phone_purity",
-    "pnmi",
-    "bits_per_second",
-    "character_accuracy",
-    "probe_cer",
-)
+# What a score is called: per, uniform_nelbo, ...; each task has its own.
+SCORE = re.compile(r"[a-z][a-z0-9_]*")
 
 SPEAKER = ("edits", "reference_length", "edits_nosil", "reference_length_nosil")
 
@@ -63,10 +38,11 @@ class Result:
         config: those settings.
         update: the update whose model was decoded.
         checkpoint: which one that is: `best`, `last` or a file's name.
-        scores: set → score → number; only the keys of `SCORES` that apply.
+        scores: set → score → number; only those that apply.
         speakers: set → speaker → counts of tokens, the keys of `SPEAKER`.
         usage: set → (num_codebooks, K) counts of each code; no sets for a run without codes.
         curve: one object per evaluation during training: `update`, `dev_per`, `perplexity`, `codeword_norm`, ...
+        task: what was trained; "" in files from before there were tasks.
     """
 
     name: str
@@ -83,6 +59,7 @@ class Result:
     speakers: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
     usage: dict[str, list[list[int]]] = field(default_factory=dict)
     curve: list[dict] = field(default_factory=list)
+    task: str = ""
 
     @property
     def filename(self) -> str:
@@ -129,7 +106,7 @@ def read_result(path: str | os.PathLike) -> Result:
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: not a results file: {error}; restore it, or remove it and score again") from None
     check(content, path)
-    result = Result(**{f.name: content[f.name] for f in fields(Result)})
+    result = Result(**{f.name: content[f.name] for f in fields(Result) if f.name in content})
     if path.name != result.filename:
         raise InputError(
             f"{path}: holds the run {result.filename.removesuffix('.json')!r}, expected the file to be named "
@@ -183,7 +160,7 @@ def check(content: object, path: Path) -> None:
         return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
     def check_score(value: object, key: str) -> None:
-        expect(key.rsplit(".", 1)[1] in SCORES, key, value, f"one of the keys {', '.join(SCORES)}")
+        expect(bool(SCORE.fullmatch(key.rsplit(".", 1)[1])), key, value, "a score's name, in lower case, as key")
         expect(is_number(value), key, value, "a finite number")
 
     def check_speaker(value: object, key: str) -> None:
@@ -199,12 +176,13 @@ def check(content: object, path: Path) -> None:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else type(content).__name__
         raise InputError(f"{path}: not a results file: found format {found!r}, expected {FORMAT!r}; move it elsewhere")
-    for key in (f.name for f in fields(Result)):
+    for key in (f.name for f in fields(Result) if f.name != "task"):
         expect(key in content, key, "nothing", "it in a results file")
     for key in content.keys() - {f.name for f in fields(Result)} - {"format"}:
         expect(False, key, content[key], "no such key")
     for key in ("name", "variant", "data", "command", "commit", "config_hash", "checkpoint"):
         expect(isinstance(content[key], str) and content[key] != "", key, content[key], "text")
+    expect(isinstance(content.get("task", ""), str), "task", content.get("task"), "text")
     for key in ("seed", "update"):
         expect(is_count(content[key]), key, content[key], "a whole number from 0")
     expect(isinstance(content["config"], dict), "config", content["config"], "an object")

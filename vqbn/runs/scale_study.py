@@ -1,11 +1,11 @@
 """The paper's Figure 1a: what codes tell against the scale of codewords relative to encoder outputs, without BN.
 
 For each scale a model is trained from codewords of that size (section III-A), its codes are taken, and a probe reads
-symbols from them. What differs between kinds of data is in a `Subject`; `scale_subjects` has those there are.
+symbols from them: those of its task.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,27 +13,11 @@ from types import SimpleNamespace
 import torch
 
 from vqbn.errors import InputError
-from vqbn.metrics.probe import Coded, fit_probe, probe_errors, probe_loss
+from vqbn.metrics.probe import fit_probe, probe_errors, probe_loss
+from vqbn.runs.checkpoint import load
 from vqbn.runs.config import configuration_hash
-from vqbn.runs.task import Experiment
+from vqbn.runs.task import Config, Task
 from vqbn.runs.train import train
-
-Config = Mapping[str, object]
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What the study needs to know of one kind of model.
-
-    Attributes:
-        experiment: how it is trained.
-        read: run folder, configuration and set to the set's sequences as the last model codes them, with targets.
-        symbols: the number of symbols, the blank included.
-    """
-
-    experiment: Experiment
-    read: Callable[[Path, Config, str], list[Coded]]
-    symbols: Callable[[Config], int]
 
 
 @dataclass(frozen=True)
@@ -72,13 +56,13 @@ class Point:
     probe_loss: float | None = None
 
 
-def norms_at_start(config: Config, experiment: Experiment) -> tuple[float, float]:
+def norms_at_start(config: Config, task: Task) -> tuple[float, float]:
     """Mean norms of codewords that begin within ±1, and of the encoder's outputs for the first training batch.
 
     Raises:
         InputError: the data is unusable.
     """
-    prepared = experiment.prepare({**config, "vq_codebook_init": 1.0})
+    prepared = task.prepare({**config, "vq_codebook_init": 1.0})
     # All that the data asks of a trainer.
     prepared.data.trainer = SimpleNamespace(global_step=0, global_rank=0, world_size=1)
     batch = next(iter(prepared.data.train_dataloader()))
@@ -89,13 +73,13 @@ def norms_at_start(config: Config, experiment: Experiment) -> tuple[float, float
     return bottleneck.codeword_norm, bottleneck.encoder_norm
 
 
-def measure(scale: float, config: Config, subject: Subject, norms: tuple[float, float]) -> Point:
+def measure(scale: float, config: Config, task: Task, norms: tuple[float, float]) -> Point:
     """Train from codewords of a relative scale, or go on with that run, and probe its codes.
 
     Args:
         scale: mean norm of codewords over that of encoder outputs at the start.
         config: of the training; `expdir` is this run's own.
-        subject: what is trained.
+        task: what is trained; it has `symbols`.
         norms: as `norms_at_start` gives them.
 
     Raises:
@@ -104,10 +88,11 @@ def measure(scale: float, config: Config, subject: Subject, norms: tuple[float, 
     unit, encoder_norm = norms
     init = scale * encoder_norm / unit
     config = {**config, "vq_codebook_init": init}
-    train(config, subject.experiment)
+    train(config, task)
     expdir = Path(config["expdir"])
-    coded = [subject.read(expdir, config, config[name]) for name in ("train_set", "dev_set")]
-    probe = fit_probe(coded[0], config["vq_codebook_size"], subject.symbols(config), seed=config["seed"])
+    model = load(expdir / "checkpoints/last.ckpt", task).model
+    coded = [task.coded(model, config, config[name]) for name in ("train_set", "dev_set")]
+    probe = fit_probe(coded[0], config["vq_codebook_size"], task.count_symbols(config), seed=config["seed"])
     after = json.loads((expdir / "curve.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     return Point(
         scale=scale,
@@ -118,18 +103,18 @@ def measure(scale: float, config: Config, subject: Subject, norms: tuple[float, 
         codeword_norm_after=after["codeword_norm"],
         encoder_norm_after=after["encoder_norm"],
         probe_error=probe_errors(probe, coded[1]).rate,
-        task_score=after[subject.experiment.score],
+        task_score=after[task.best_by(config)],
         perplexity=after["perplexity"],
         used_codes=after["used_codes"],
         codebook_size=config["vq_codebook_size"],
         updates=after["update"],
-        config_hash=configuration_hash(config, subject.experiment.keys),
+        config_hash=configuration_hash(config, task.keys),
         probe_loss=probe_loss(probe, coded[1]),
     )
 
 
 def study(
-    scales: Iterable[float], seeds: Sequence[int], config: Config, subject: Subject, done: Sequence[Point] = ()
+    scales: Iterable[float], seeds: Sequence[int], config: Config, task: Task, done: Sequence[Point] = ()
 ) -> Iterable[Point]:
     """Measure every scale and seed that is not in `done` yet, one after the other.
 
@@ -137,28 +122,28 @@ def study(
         scales: mean norms of codewords over that of encoder outputs.
         seeds: of the trainings.
         config: as `parse_arguments` gives it; each run goes into a folder in `expdir`.
-        subject: what is trained.
+        task: what is trained; it has `symbols`.
         done: points of earlier calls; one counts where its configuration is the same.
 
     Yields:
         New points.
 
     Raises:
-        InputError: the configuration normalises batches, clusters, or has no codebook to scale; or as `measure`.
+        InputError: the task has no symbols, or the configuration normalises batches, clusters, or has no codebook to
+            scale; or as `measure`.
     """
     for key, value in (("vq_normalization", "none"), ("reestimation", False), ("vq_update", "gradient")):
         if config[key] != value:
             raise InputError(f"{key}: found {config[key]}, expected {value}: the study is about codewords left alone")
-    if config.get("token_type", "phn") != "phn":
-        raise InputError(f"token_type: found {config['token_type']}, expected phn: the probe reads phones")
+    if not task.symbols:
+        raise InputError(f"task: found {task.name}, whose items have no symbols that a probe could read")
     if config.get("bottleneck", "vq") != "vq":
         raise InputError(f"bottleneck: found {config['bottleneck']}, expected vq: there is no codebook to scale")
+    task.count_symbols(config)  # refuses a configuration without symbols before anything is trained
     for seed in seeds:
-        norms = norms_at_start({**config, "seed": seed}, subject.experiment)
+        norms = norms_at_start({**config, "seed": seed}, task)
         for scale in scales:
             run = {**config, "seed": seed, "expdir": str(Path(config["expdir"]) / f"scale{scale:g}_seed{seed}")}
-            about = configuration_hash(
-                {**run, "vq_codebook_init": scale * norms[1] / norms[0]}, subject.experiment.keys
-            )
+            about = configuration_hash({**run, "vq_codebook_init": scale * norms[1] / norms[0]}, task.keys)
             if all(about != point.config_hash for point in done):
-                yield measure(scale, run, subject, norms)
+                yield measure(scale, run, task, norms)

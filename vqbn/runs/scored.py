@@ -8,9 +8,11 @@ from pathlib import Path
 
 from vqbn.errors import InputError
 from vqbn.metrics.evaluation import Evaluation
+from vqbn.runs.config import configuration_hash, decisive, recorded_config
+from vqbn.runs.decoding import ABOUT, output_folder
 from vqbn.runs.records import read_record, write_record
 from vqbn.runs.results import Result, checked
-from vqbn.tasks.recognition.decoding import ABOUT, output_folder
+from vqbn.runs.task import Task
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +56,7 @@ def collect_run(
     config_hash: str,
     commit: str,
     command: str = "",
-    about_decoding: Mapping[str, type] = ABOUT,
+    task: str = "",
 ) -> Result:
     """Everything about a scored run that its results file keeps.
 
@@ -67,7 +69,7 @@ def collect_run(
         config_hash: their hash.
         commit: the git commit of the code that trained it.
         command: the command line that trained it; empty: what scoring was told, else the one that repeats it.
-        about_decoding: the keys of each set's decode.json, `update` and `checkpoint` among them, and their types.
+        task: what was trained.
 
     Raises:
         InputError: the folder's name is not a run's, its seed is another than the configuration's, or a file is
@@ -87,7 +89,7 @@ def collect_run(
     kept, speakers, usage, about = {}, {}, {}, {}
     for set_name in scores:
         folder = output_folder(expdir, set_name)
-        decoding = read_record(folder / "decode.json", about_decoding, "decode the set again (stage 4)")
+        decoding = read_record(folder / "decode.json", ABOUT, "decode the set again (stage 4)")
         about = about or decoding
         if decoding["update"] != about["update"]:
             logger.warning(
@@ -119,9 +121,17 @@ def collect_run(
         speakers=speakers,
         usage=usage,
         curve=read_curve(expdir / "curve.jsonl"),
+        task=task,
     )
     checked(result, expdir)
     return result
+
+
+def finished_run(expdir: str | Path, task: Task, data: str, command: str = "") -> Result:
+    """A scored run's folder as a `Result`, its configuration read from config.yaml; as `collect_run` otherwise."""
+    config, commit = recorded_config(Path(expdir) / "config.yaml", task.keys)
+    config_hash = configuration_hash(config, task.keys)
+    return collect_run(expdir, data, decisive(config, task.keys), config_hash, commit, command, task.name)
 
 
 def read_curve(path: Path) -> list[dict]:

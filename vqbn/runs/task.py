@@ -1,13 +1,27 @@
-"""The seam between what every training run does and what one kind of model needs."""
+"""The seam between what every run does and what one kind of model needs."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import argparse
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-import lightning.pytorch as pl
-from torch import nn
-
+from vqbn.errors import InputError
 from vqbn.runs.keys import Key
-from vqbn.runs.module import BottleneckTraining
+from vqbn.runs.results import Result
+
+# A task can be asked for its keys and options without torch, which --help and a wrong key need not wait for.
+if TYPE_CHECKING:
+    import lightning.pytorch as pl
+    import numpy as np
+    from torch import nn
+
+    from vqbn.metrics.evaluation import Evaluation
+    from vqbn.metrics.probe import Coded
+    from vqbn.runs.loaded import Loaded
+
+Config = Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -15,7 +29,7 @@ class Prepared:
     """A run's parts, made from its configuration.
 
     Attributes:
-        module: the model with its training step.
+        module: the model with its training step, a `BottleneckTraining`.
         data: its `train_dataloader` begins with the batch of update `self.trainer.global_step` + 1, so that the update
             number is all the state that the data has.
         evaluate: scores a model (the averaged one, where there is averaging) on the development set: name → number or
@@ -24,41 +38,216 @@ class Prepared:
         size: the data in words, for the log.
     """
 
-    module: BottleneckTraining
-    data: pl.LightningDataModule
-    evaluate: Callable[[nn.Module], Mapping[str, float | bool | None]]
+    module: "pl.LightningModule"
+    data: "pl.LightningDataModule"
+    evaluate: "Callable[[nn.Module], Mapping[str, float | bool | None]]"
     size: str
 
 
-@dataclass(frozen=True)
-class Experiment:
-    """One kind of training run: everything that `run.train` has to be told.
+class Row(NamedTuple):
+    """How a score is shown."""
 
-    `run.train(config, experiment)` does the rest, the same for all: the Lightning trainer, Polyak averaging, `best` and
-    `last` as whole files, the log, TensorBoard, `curve.jsonl`, and going on bit for bit after any interruption. To
-    train another kind of model:
+    name: str
+    digits: int = 1
+    scale: float = 1
 
-    1. write its table of keys from `keys.BOTTLENECK`, `keys.OPTIMISATION` and `keys.RUNNING`;
-    2. derive its module from `module.BottleneckTraining`;
-    3. write a function that prepares module, data and evaluation;
-    4. put them into an `Experiment`, and call `train` from a command that parses the keys.
 
-    `recognition.RECOGNITION` and `images.IMAGES` are examples.
+class Tuned(NamedTuple):
+    """What a search over settings makes small.
 
     Attributes:
-        keys: of the configuration.
-        kind: the name under which a checkpoint holds what describes the model; that of the module's `kind`.
-        prepare: reads the data and makes the parts; raises InputError where the data is unusable.
-        score: which of the evaluation's numbers chooses the best checkpoint: the lowest one while quantised.
-        summary: an evaluation in a few words, for the log.
-        unit: what `speed` counts, for the log: "frames".
-        speed: units that one update takes, from the configuration.
+        score: a key of scores.json.
+        row: how its means are shown.
+        tie: a key of a curve's points, which tells settings apart whose scores are alike to a digit more than is
+            shown; "" for none.
     """
 
-    keys: Sequence[Key]
-    kind: str
-    prepare: Callable[[Mapping[str, object]], Prepared]
     score: str
-    summary: Callable[[Mapping[str, object]], str]
-    unit: str
-    speed: Callable[[Mapping[str, object]], float]
+    row: Row
+    tie: str = ""
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """What `Task.decode` is asked to do.
+
+    Attributes:
+        loaded: the model, on the CPU.
+        args: the command line, the task's own options among it.
+        device: "cpu" or "cuda".
+        about: what every decode.json says: `set`, `checkpoint`, `update`, `averaged`.
+    """
+
+    loaded: "Loaded"
+    args: argparse.Namespace
+    device: str
+    about: dict[str, object]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What `Task.report` writes up.
+
+    Attributes:
+        sections: folder with results → its results, one or more of each.
+        folder: the one that the report will lie in, which links to figures start from.
+        title: the report's first line.
+        set_name: the set that the tables are about; None: the task's choice.
+        searches: for some sections, the runs of a search over settings.
+        scales: for some sections, the points of `vqbn-scale-study` and its picture.
+    """
+
+    sections: Mapping[Path, Sequence[Result]]
+    folder: Path
+    title: str = "Results"
+    set_name: str | None = None
+    searches: Mapping[Path, Sequence[Result]] = field(default_factory=dict)
+    scales: Mapping[Path, tuple[Sequence[dict], Path]] = field(default_factory=dict)
+
+
+class Task(ABC):
+    """One kind of model, trained, decoded, scored, reported and used: what the commands have to be told of it.
+
+    The rest is the same for all: configurations, the Lightning trainer, Polyak averaging, `best` and `last` as whole
+    files, the log, TensorBoard, `curve.jsonl`, going on bit for bit after any interruption, results files, searches,
+    tables and figures. docs/architecture.md says how a task is added.
+
+    Attributes:
+        name: in configurations and on the command line.
+        keys: of the configuration; see `keys.task_keys`.
+        kind: the name under which a checkpoint holds what describes the model; that of the module's `kind`.
+        items: what a set has many of, for the log: "utterances".
+        score_rows: key of scores.json → how it is shown, in this order.
+        tuned: what a search over settings makes small.
+        symbols: what a probe reads from codes in `vqbn-scale-study`, such as "phone"; "" for nothing.
+        default_set: the set that is decoded and scored where none is named.
+    """
+
+    name: ClassVar[str]
+    keys: ClassVar[Sequence[Key]]
+    kind: ClassVar[str]
+    items: ClassVar[str]
+    score_rows: ClassVar[Mapping[str, Row]]
+    tuned: ClassVar[Tuned]
+    symbols: ClassVar[str] = ""
+    default_set: ClassVar[str] = "dev"
+
+    # Training.
+
+    def check(self, config: Config) -> tuple[str, str] | None:
+        """A key whose value does not go with the others, and what is wrong; None where all is well."""
+        return None
+
+    @abstractmethod
+    def prepare(self, config: Config) -> Prepared:
+        """Read the data and make a run's parts.
+
+        Raises:
+            InputError: the data is unusable.
+        """
+
+    @abstractmethod
+    def best_by(self, config: Config) -> str:
+        """Which of the evaluation's numbers chooses the best checkpoint: the lowest one while quantised."""
+
+    @abstractmethod
+    def summary(self, point: Mapping[str, object]) -> str:
+        """An evaluation in a few words, for the log."""
+
+    @abstractmethod
+    def speed(self, config: Config) -> tuple[float, str]:
+        """How many units an update takes, and what they are, for the log: (2048, "frames")."""
+
+    # A trained model.
+
+    @abstractmethod
+    def build(self, about: Mapping[str, object]) -> "nn.Module":
+        """The model that a checkpoint describes, with fresh weights.
+
+        Args:
+            about: `config`, `update`, and what the module's `describe` gave.
+        """
+
+    def latents(self, loaded: "Loaded", place: Path, device: str) -> "Iterator[tuple[str, np.ndarray]]":
+        """What a model hands its bottleneck.
+
+        Args:
+            loaded: the model.
+            place: the folder or file of a set.
+            device: where the model runs.
+
+        Yields:
+            An item's name and its vectors, float32 (n, D): those that are compared with codewords, or for a model
+            without codewords the projection.
+        """
+        raise InputError(f"{loaded.path}: a model of the task {self.name}, whose latents can't be taken alone")
+
+    def encode(self, loaded: "Loaded", args: argparse.Namespace) -> None:
+        """Write the codes of files that the model was not made for: `vqbn-encode`."""
+        raise InputError(f"{loaded.path}: a model of the task {self.name}, which vqbn-encode can't use")
+
+    # Stage 4.
+
+    @abstractmethod
+    def add_decode_options(self, options: argparse.ArgumentParser) -> None:
+        """Add what `decode` can be told besides the options that all tasks have."""
+
+    def decoded_name(self, args: argparse.Namespace) -> str:
+        """What the decoding that `args` ask for is called: the set."""
+        return args.set_name
+
+    @abstractmethod
+    def decode(self, decoding: Decoding, out: Path) -> str:
+        """Take a set through a model, and write the folder `out`.
+
+        Returns:
+            What was decoded, for the log: "240 lines".
+
+        Raises:
+            InputError: the set is unusable, or not of the model's kind.
+        """
+
+    # Stage 5.
+
+    @abstractmethod
+    def add_score_options(self, options: argparse.ArgumentParser) -> None:
+        """Add what `score` can be told besides the options that all tasks have."""
+
+    @abstractmethod
+    def score(self, args: argparse.Namespace) -> "dict[str, Evaluation]":
+        """The scores of each decoded set of `args.sets`, in this order.
+
+        Raises:
+            InputError: a set is not decoded, or its files are malformed.
+        """
+
+    # Stage 6.
+
+    @abstractmethod
+    def report(self, runs: Runs) -> str:
+        """RESULTS.md; draws the figures into `figures/` of each section's folder.
+
+        Raises:
+            OSError: a figure can't be written.
+        """
+
+    # The study of scales, where `symbols` are read.
+
+    def coded(self, model: "nn.Module", config: Config, set_name: str) -> "list[Coded]":
+        """The items of a set that have symbols, as a model codes them."""
+        raise NotImplementedError
+
+    def count_symbols(self, config: Config) -> int:
+        """The number of symbols, the blank included.
+
+        Raises:
+            InputError: there are none with this configuration.
+        """
+        raise NotImplementedError
+
+
+def norms(point: Mapping[str, object]) -> str:
+    """The norms of an evaluation for `Task.summary`, after a comma; "" for a model without codewords."""
+    if point["codeword_norm"] is None:
+        return ""
+    return f", norm {point['codeword_norm']:.3g} (codewords) {point['encoder_norm']:.3g} (encoder)"

@@ -17,12 +17,12 @@ from vqbn.runs.checkpoint import WholeFileIO, read_checkpoint
 from vqbn.runs.config import configuration_hash, first_difference, write_config
 from vqbn.runs.progress import Progress
 from vqbn.runs.results import find_result
-from vqbn.runs.task import Experiment, Prepared
+from vqbn.runs.task import Prepared, Task
 
 logger = logging.getLogger(__name__)
 
 
-def train(config: Mapping[str, object], experiment: Experiment) -> None:
+def train(config: Mapping[str, object], task: Task) -> None:
     """Train until `max_updates`, from the last checkpoint where there is one.
 
     A run without a checkpoint that a file in `results` already holds is done: nothing is trained.
@@ -30,19 +30,19 @@ def train(config: Mapping[str, object], experiment: Experiment) -> None:
     A run that is interrupted and continued on the CPU ends with the same weights, bit for bit, as one that is not.
 
     Args:
-        config: as `parse_arguments` gives it, with the experiment's keys.
-        experiment: what is trained.
+        config: as `parse_arguments` gives it, with the task's keys.
+        task: what is trained.
 
     Raises:
         InputError: the data is unusable, the run's folder holds a run with another configuration, or a file in
             `results` is malformed.
     """
     expdir = Path(config["expdir"])
-    done = updates_done(expdir / "checkpoints" / "last.ckpt", config, experiment)
+    done = updates_done(expdir / "checkpoints" / "last.ckpt", config, task)
     # A run that has begun is brought to its end: what stands in its folder is decoded next.
     kept = None
     if config["results"] and not done:
-        kept = find_result(config["results"], configuration_hash(config, experiment.keys))
+        kept = find_result(config["results"], configuration_hash(config, task.keys))
     if kept:
         logger.info(
             "%s: done already: %s holds this configuration's run; remove that file to train it again", expdir, kept
@@ -50,12 +50,12 @@ def train(config: Mapping[str, object], experiment: Experiment) -> None:
         return
     with logged_to(expdir / "train.log"):
         if done < config["max_updates"]:
-            train_from(done, config, experiment)
+            train_from(done, config, task)
         else:
             logger.info("%s: all %d updates are done already", expdir, done)
 
 
-def train_from(done: int, config: Mapping[str, object], experiment: Experiment) -> None:
+def train_from(done: int, config: Mapping[str, object], task: Task) -> None:
     """Read the data, and train from update `done` + 1 on."""
     started = time.monotonic()
     expdir = Path(config["expdir"])
@@ -65,8 +65,8 @@ def train_from(done: int, config: Mapping[str, object], experiment: Experiment) 
         raise InputError(f"--ngpu: found {config['ngpu']}, expected at most {torch.cuda.device_count()}, as there are")
     for unfinished in (expdir / "checkpoints").glob(".*.ckpt"):
         unfinished.unlink()  # what an interrupted run was writing
-    prepared = experiment.prepare(config)
-    write_config(expdir / "config.yaml", resolved(config, experiment))
+    prepared = task.prepare(config)
+    write_config(expdir / "config.yaml", resolved(config, task))
     logger.info(
         "%s: %s; %d parameters; update %d to %d",
         expdir,
@@ -75,17 +75,17 @@ def train_from(done: int, config: Mapping[str, object], experiment: Experiment) 
         done + 1,
         config["max_updates"],
     )
-    fit(prepared, config, experiment, done)
+    fit(prepared, config, task, done)
     logger.info("%s: trained in %.0f s", expdir, time.monotonic() - started)
 
 
-def resolved(config: Mapping[str, object], experiment: Experiment) -> dict[str, object]:
+def resolved(config: Mapping[str, object], task: Task) -> dict[str, object]:
     """The configuration with absolute paths."""
-    paths = {key.name for key in experiment.keys if key.path}
+    paths = {key.name for key in task.keys if key.path}
     return {name: str(Path(value).absolute()) if name in paths and value else value for name, value in config.items()}
 
 
-def updates_done(last: Path, config: Mapping[str, object], experiment: Experiment) -> int:
+def updates_done(last: Path, config: Mapping[str, object], task: Task) -> int:
     """How far the run in a folder came; 0 where there is none.
 
     Raises:
@@ -93,8 +93,8 @@ def updates_done(last: Path, config: Mapping[str, object], experiment: Experimen
     """
     if not last.exists():
         return 0
-    about = read_checkpoint(last, experiment.kind)[experiment.kind]
-    key = first_difference(config, about["config"], experiment.keys)
+    about = read_checkpoint(last, task.kind)[task.kind]
+    key = first_difference(config, about["config"], task.keys)
     if key is not None:
         raise InputError(
             f"{last}: trained with {key}: {about['config'].get(key)}, not {config[key]}; "
@@ -127,13 +127,13 @@ def logged_to(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def fit(prepared: Prepared, config: Mapping[str, object], experiment: Experiment, done: int) -> None:
+def fit(prepared: Prepared, config: Mapping[str, object], task: Task, done: int) -> None:
     """Run Lightning's trainer with what a run of ours needs.
 
     Args:
         prepared: module, data and evaluation.
         config: as `parse_arguments` gives it.
-        experiment: what is trained.
+        task: what is trained.
         done: updates that the last checkpoint has behind it; 0: there is none.
     """
     expdir = Path(config["expdir"])
@@ -141,7 +141,7 @@ def fit(prepared: Prepared, config: Mapping[str, object], experiment: Experiment
     averaging = PolyakAveraging(config["polyak_decay"]) if config["polyak_decay"] else None
     # Averaging comes first: what is evaluated and saved after an update includes it.
     callbacks = [averaging] if averaging else []
-    callbacks.append(Progress(expdir, config, experiment, prepared, averaging))
+    callbacks.append(Progress(expdir, config, task, prepared, averaging))
     gpus = config["ngpu"]
     with warnings.catch_warnings():
         # Preparing a batch takes a hundredth of the time of an update; a worker process is no gain on two cores.

@@ -1,0 +1,105 @@
+"""The tasks that there are: a line each, and a folder each."""
+
+import importlib
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vqbn.errors import InputError
+
+if TYPE_CHECKING:
+    from vqbn.runs.results import Result
+    from vqbn.runs.task import Task
+
+# Name → module and object.
+TASKS = {
+    "recognition": "vqbn.tasks.recognition.task:RECOGNITION",
+    "handwriting": "vqbn.tasks.handwriting.task:HANDWRITING",
+    "images": "vqbn.tasks.images.task:IMAGES",
+}
+# Other installed packages add tasks of theirs as entry points of this group, with such values.
+GROUP = "vqbn.tasks"
+
+
+def task_names() -> list[str]:
+    """The tasks that there are, ours first."""
+    return list(dict.fromkeys([*TASKS, *(point.name for point in entry_points(group=GROUP))]))
+
+
+def find_task(name: str, source: str = "--task") -> "Task":
+    """The task of a name.
+
+    Args:
+        name: as configurations give it.
+        source: where the name stands, for the message.
+
+    Raises:
+        InputError: there is no such task.
+    """
+    if name in TASKS:
+        module, _, attribute = TASKS[name].partition(":")
+        return getattr(importlib.import_module(module), attribute)
+    for point in entry_points(group=GROUP):
+        if point.name == name:
+            return point.load()
+    raise InputError(f"{source}: found {name!r}, expected one of {', '.join(task_names())}")
+
+
+def task_of_checkpoint(path: str | Path) -> "Task":
+    """The task whose model a checkpoint holds.
+
+    Raises:
+        InputError: the checkpoint is missing, damaged, or of no such task.
+    """
+    from vqbn.runs.checkpoint import read_checkpoint
+
+    contents = read_checkpoint(path)
+    for name in task_names():
+        task = find_task(name)
+        if task.kind in contents:
+            return task
+    raise InputError(f"{path}: a checkpoint of no task that there is: {', '.join(task_names())}")
+
+
+def task_of_run(expdir: str | Path) -> "Task":
+    """The task of a run's folder: as its config.yaml says, or for one from before there were tasks its checkpoint.
+
+    Raises:
+        InputError: the folder holds no run.
+    """
+    from vqbn.runs.config import read_entries
+
+    path = Path(expdir) / "config.yaml"
+    if path.exists():
+        value, line = read_entries(path).get("task", (None, 0))
+        if isinstance(value, str):
+            return find_task(value, f"{path}:{line}: task")
+    checkpoints = Path(expdir) / "checkpoints"
+    last = checkpoints / "last.ckpt"
+    return task_of_checkpoint(last if last.exists() else checkpoints / "best.ckpt")
+
+
+def task_of_results(results: "Sequence[Result]", source: str) -> "Task":
+    """The task that results are of; those from before there were tasks, and ESPnet's, are told by their keys.
+
+    Args:
+        results: one or more.
+        source: where they are from, for messages.
+
+    Raises:
+        InputError: they are of several tasks, or can't be told.
+    """
+    found = set(filter(None, map(_task_name, results)))
+    if len(found) > 1:
+        raise InputError(f"{source}: results of several tasks ({', '.join(sorted(found))}); report them apart")
+    if not found:
+        raise InputError(f"{source}: the results don't say their task; give --task, one of {', '.join(task_names())}")
+    return find_task(found.pop(), source)
+
+
+def _task_name(result: "Result") -> str | None:
+    if result.task:
+        return result.task
+    fitting = [name for name in TASKS if result.config.keys() <= {key.name for key in find_task(name).keys}]
+    return fitting[0] if len(fitting) == 1 else None

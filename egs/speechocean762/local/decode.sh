@@ -1,1 +1,1 @@
-../../wsj/local/decode.sh
+../../../utils/decode_speech.sh

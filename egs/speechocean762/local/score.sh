@@ -1,1 +1,1 @@
-../../wsj/local/score.sh
+../../../utils/score_speech.sh

@@ -10,23 +10,23 @@ import numpy as np
 import pytest
 import torch
 
-from vqbn.bin.decode_handwriting import main as decode
-from vqbn.bin.report_handwriting import main as report
+from vqbn.bin.decode import main as decode
+from vqbn.bin.report import main as report
 from vqbn.bin.scale_study import main as scale_study
-from vqbn.bin.score_handwriting import main as score
-from vqbn.bin.train_handwriting import main as train
+from vqbn.bin.score import main as score
+from vqbn.bin.train import main as train
 from vqbn.corpora.packed_lines import LineDataset
 from vqbn.errors import InputError
 from vqbn.metrics.probe import Coded, fit_probe, probe_errors, probe_loss
 from vqbn.nets.pixelcnn_sampling import draw
 from vqbn.reports.scale_figure import write_study
+from vqbn.runs.checkpoint import load_run
 from vqbn.runs.config import parse_arguments
-from vqbn.runs.keys import HANDWRITING
-from vqbn.tasks.handwriting.checkpoint import load_line_autoencoder
 from vqbn.tasks.handwriting.decoding import DecodedLines, read_decoded_lines, write_decoded_lines
 from vqbn.tasks.handwriting.evaluation import character_accuracy, codebook_scores, score_lines
+from vqbn.tasks.handwriting.model import build_line_autoencoder
 from vqbn.tasks.handwriting.pictures import SAMPLES, reconstruct
-from vqbn.tasks.handwriting.training import build_line_autoencoder
+from vqbn.tasks.handwriting.task import HANDWRITING
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from moved_codes import compare
@@ -40,7 +40,7 @@ TINY += " --validate_every 2 --checkpoint_every 2 --polyak_decay 0.5"
 def run(line_dump, tmp_path_factory) -> Path:
     """A trained, decoded and scored run; read-only."""
     expdir = tmp_path_factory.mktemp("exp") / "bn_seed3"
-    assert train(f"--dump {line_dump} --expdir {expdir} --seed 3 {TINY}".split()) == 0
+    assert train(f"--task handwriting --dump {line_dump} --expdir {expdir} --seed 3 {TINY}".split()) == 0
     for name in ("dev", "test"):
         assert (
             decode(f"--expdir {expdir} --dump {line_dump} --set {name} --pictures 1 --picture_columns 12".split()) == 0
@@ -54,7 +54,7 @@ def run(line_dump, tmp_path_factory) -> Path:
 
 def test_every_pixel_of_every_line_is_counted_once_however_it_is_batched(line_dump):
     torch.manual_seed(0)
-    config = parse_arguments(f"--dump d --expdir e {TINY}".split(), "test", "", HANDWRITING)
+    config = parse_arguments(f"--dump d --expdir e {TINY}".split(), "test", "", HANDWRITING.keys)
     model = build_line_autoencoder(config, 32, 4).eval()
     dataset = LineDataset(line_dump, "train")
     alone = np.zeros(len(dataset))
@@ -156,9 +156,9 @@ def test_a_study_of_scales_beside_the_results_is_in_the_report(run, tmp_path):
 def test_a_study_of_scales_probes_the_transcribed_lines_of_a_run(line_dump, tmp_path):
     expdir, out = tmp_path / "exp", tmp_path / "study.json"
     options = f"--dump {line_dump} --expdir {expdir} --out {out} --scales 0.5 {TINY} --vq_normalization none"
-    assert scale_study(["--subject", "handwriting", *options.split()]) == 0
+    assert scale_study(["--task", "handwriting", *options.split()]) == 0
     (point,) = json.loads(out.read_text())["points"]
-    model = load_line_autoencoder(expdir / "scale0.5_seed1", "last").model
+    model = load_run(HANDWRITING, expdir / "scale0.5_seed1", "last").model
     coded = {}
     for name in ("train", "dev"):
         dataset = LineDataset(line_dump, name)
@@ -173,7 +173,7 @@ def test_a_study_of_scales_probes_the_transcribed_lines_of_a_run(line_dump, tmp_
 
 def test_latents_out_of_place_cost_bits_where_the_decoder_reads_them(line_dump):
     options = f"--dump d --expdir e {TINY} --bottleneck linear --vq_normalization none"
-    model = build_line_autoencoder(parse_arguments(options.split(), "test", "", HANDWRITING), 32, 4).eval()
+    model = build_line_autoencoder(parse_arguments(options.split(), "test", "", HANDWRITING.keys), 32, 4).eval()
     dataset = LineDataset(line_dump, "dev")
     conditions = [c.weight for layer in model.decoder.layers for c in (layer.v_condition, layer.h_condition)]
     for weight in conditions:
@@ -188,7 +188,7 @@ def test_latents_out_of_place_cost_bits_where_the_decoder_reads_them(line_dump):
 
 
 def test_pictures_are_of_what_the_decoder_draws_given_the_line_s_codes(run, line_dump):
-    model = load_line_autoencoder(run, "best").model
+    model = load_run(HANDWRITING, run, "best").model
     pixels = LineDataset(line_dump, "dev").pixels(0)
     parts = reconstruct(model, pixels, seed=5)
     np.testing.assert_array_equal(parts["original"], pixels)
@@ -206,7 +206,7 @@ def test_pictures_are_of_what_the_decoder_draws_given_the_line_s_codes(run, line
 def test_a_linear_bottleneck_is_trained_decoded_scored_and_reported_without_codes(line_dump, tmp_path):
     expdir = tmp_path / "none_seed1"
     options = f"{TINY} --bottleneck linear --vq_normalization none"
-    assert train(f"--dump {line_dump} --expdir {expdir} {options}".split()) == 0
+    assert train(f"--task handwriting --dump {line_dump} --expdir {expdir} {options}".split()) == 0
     assert decode(f"--expdir {expdir} --dump {line_dump} --set dev --pictures 1 --picture_columns 8".split()) == 0
     assert decode(f"--expdir {expdir} --dump {line_dump} --set train --codes_only".split()) == 0
     options = f"--expdir {expdir} --dump {line_dump} --probe_set train --results {tmp_path / 'results'}"

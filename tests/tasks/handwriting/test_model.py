@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from vqbn.runs.config import parse_arguments
-from vqbn.runs.keys import HANDWRITING
 from vqbn.tasks.handwriting.encoder import HandwritingEncoder
-from vqbn.tasks.handwriting.training import build_line_autoencoder
+from vqbn.tasks.handwriting.model import build_line_autoencoder
+from vqbn.tasks.handwriting.task import HANDWRITING
 
 SMALL = "--conv_channels 4 --lstm_size 8 --mixer_size 8 --pixelcnn_channels 6 --pixelcnn_layers 2 --vq_codebook_size 16"
 SMALL += " --vq_code_dim 8 --vq_normalization batch"
@@ -14,7 +14,7 @@ SMALL += " --vq_code_dim 8 --vq_normalization batch"
 
 def small(options: str = ""):
     argv = f"--dump d --expdir e {SMALL} {options}".split()
-    return build_line_autoencoder(parse_arguments(argv, "test", "", HANDWRITING), height=32, levels=4)
+    return build_line_autoencoder(parse_arguments(argv, "test", "", HANDWRITING.keys), height=32, levels=4)
 
 
 def test_the_default_is_the_authors_size():

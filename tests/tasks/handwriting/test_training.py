@@ -5,15 +5,17 @@ import json
 import pytest
 import torch
 
-from vqbn.bin.decode_handwriting import main as decode
-from vqbn.bin.train_handwriting import main
+from vqbn.bin.decode import main as decode
+from vqbn.bin.train import main
 from vqbn.corpora.packed_lines import LineDataset
 from vqbn.errors import InputError
-from vqbn.tasks.handwriting import training as handwriting
-from vqbn.tasks.handwriting.checkpoint import load_line_autoencoder
+from vqbn.runs.checkpoint import load_run
 from vqbn.tasks.handwriting.evaluation import score_lines
+from vqbn.tasks.handwriting.task import HANDWRITING
+from vqbn.tasks.handwriting.training import HandwritingTraining
 
 TINY = {
+    "task": "handwriting",
     "conv_channels": 2,
     "lstm_size": 4,
     "mixer_size": 6,
@@ -50,7 +52,7 @@ def train(line_dump, tmp_path):
 
 
 def weights(expdir, which="best"):
-    return load_line_autoencoder(expdir, which, averaged=False).model.state_dict()
+    return load_run(HANDWRITING, expdir, which, averaged=False).model.state_dict()
 
 
 def equal(first, second):
@@ -61,7 +63,7 @@ def test_what_was_logged_is_what_the_saved_weights_give(train, tmp_path, line_du
     assert train() == 0
     points = [json.loads(line) for line in (tmp_path / "run/curve.jsonl").read_text().splitlines()]
     assert [point["update"] for point in points] == [10, 20]
-    loaded = load_line_autoencoder(tmp_path / "run", "best")
+    loaded = load_run(HANDWRITING, tmp_path / "run", "best")
     assert loaded.averaged
     best = min(points, key=lambda point: point["dev_bpd"])
     assert loaded.update == best["update"]
@@ -75,7 +77,7 @@ def test_what_was_logged_is_what_the_saved_weights_give(train, tmp_path, line_du
 )
 def test_a_stopped_run_ends_bit_for_bit_as_one_that_was_not(train, tmp_path, monkeypatch, changes):
     assert train("whole", **changes) == 0
-    step = handwriting.HandwritingTraining.training_step
+    step = HandwritingTraining.training_step
 
     def fail(self, batch, batch_idx):
         if self.trainer.global_step == 14:
@@ -83,9 +85,9 @@ def test_a_stopped_run_ends_bit_for_bit_as_one_that_was_not(train, tmp_path, mon
         return step(self, batch, batch_idx)
 
     with monkeypatch.context() as patch:
-        patch.setattr(handwriting.HandwritingTraining, "training_step", fail)
+        patch.setattr(HandwritingTraining, "training_step", fail)
         assert train("stopped", **changes) == 1
-    assert load_line_autoencoder(tmp_path / "stopped", "last").update == 12
+    assert load_run(HANDWRITING, tmp_path / "stopped", "last").update == 12
     assert train("stopped", **changes) == 0
     for which in ("last", "best"):
         assert equal(*(weights(tmp_path / name, which) for name in ("whole", "stopped")))
@@ -112,7 +114,7 @@ def test_a_seed_decides_the_run(train, tmp_path):
 def test_wrong_input_is_one_line(train, tmp_path, capsys, changes, problem):
     assert train(**changes) == 1
     (error,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
-    assert error.startswith("vqbn-train-handwriting: error: ")
+    assert error.startswith("vqbn-train: error: ")
     assert problem in error
 
 

@@ -1,5 +1,6 @@
 from vqbn.runs.results import Result
-from vqbn.tasks.images.report import by_variant, catching_up, row_of, table_iii, write_up
+from vqbn.runs.task import Runs
+from vqbn.tasks.images.report import by_variant, catching_up, report, row_of, table_iii
 
 
 def result(variant, seed, nelbo, curve=(9.0, 8.0, 7.0), change="", codebooks=2, size=4):
@@ -69,7 +70,7 @@ def test_catching_up_compares_with_vanilla_of_the_same_seed():
 
 def test_bottlenecks_have_sections_and_figures(tmp_path):
     runs = [result("bn", 1, 4.0, codebooks=5, size=1024), result("bn", 1, 4.0, codebooks=8, size=128)]
-    text = write_up({tmp_path / "results": runs}, tmp_path, "test")
+    text = report(Runs({tmp_path / "results": runs}, tmp_path))
     assert text.index("### 8x128") < text.index("### 5x1024")
     assert "images (partial)" in text
     for name in ("nelbo_8x128.png", "nelbo_5x1024.png", "usage_8x128.png"):

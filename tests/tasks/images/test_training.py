@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from vqbn.bin.train_images import main
+from vqbn.bin.train import main
 from vqbn.corpora.image_source import Source
 from vqbn.corpora.packed_images import write_packed
 from vqbn.errors import InputError
-from vqbn.runs.build import build_autoencoder
-from vqbn.runs.checkpoint import load_model, read_checkpoint
-from vqbn.tasks.images import training as image_training
+from vqbn.runs.checkpoint import load_run, read_checkpoint
 from vqbn.tasks.images.evaluation import evaluate_images
+from vqbn.tasks.images.task import IMAGES
+from vqbn.tasks.images.training import ImageTraining
 
 TINY = {
+    "task": "images",
     "channels": 8,
     "residual_blocks": 1,
     "residual_channels": 4,
@@ -64,12 +65,8 @@ def train(packed, tmp_path):
 
 
 def load(expdir, which="best", averaged=True):
-    return load_model(
-        expdir / "checkpoints" / f"{which}.ckpt",
-        "image_autoencoder",
-        lambda about: build_autoencoder(about["config"]),
-        averaged,
-    )
+    found = load_run(IMAGES, expdir, which, averaged)
+    return found.model, found.about, found.averaged
 
 
 def test_what_a_run_leaves_behind(train, packed):
@@ -99,7 +96,7 @@ def test_a_stopped_run_ends_bit_for_bit_as_one_that_was_not(train, tmp_path, mon
     train.expdir = tmp_path / "whole"
     assert train(**changes) == 0
     train.expdir = tmp_path / "stopped"
-    step = image_training.ImageTraining.training_step
+    step = ImageTraining.training_step
 
     def fail(self, batch, batch_idx):
         if self.trainer.global_step == 14:
@@ -107,7 +104,7 @@ def test_a_stopped_run_ends_bit_for_bit_as_one_that_was_not(train, tmp_path, mon
         return step(self, batch, batch_idx)
 
     with monkeypatch.context() as patch:
-        patch.setattr(image_training.ImageTraining, "training_step", fail)
+        patch.setattr(ImageTraining, "training_step", fail)
         assert train(**changes) == 1
     assert read_checkpoint(tmp_path / "stopped/checkpoints/last.ckpt", "image_autoencoder")["image_autoencoder"] != 0
     assert train(**changes) == 0
@@ -149,11 +146,11 @@ def test_wrong_input_is_one_line(train, capsys, changes, problem):
     assert train(**changes) == 1
     errors = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
     assert len(errors) == 1
-    assert errors[0].startswith("vqbn-train-images: error: ")
+    assert errors[0].startswith("vqbn-train: error: ")
     assert problem in errors[0]
 
 
 def test_a_checkpoint_of_another_kind_is_named(train):
     assert train(max_updates=10) == 0
     with pytest.raises(InputError, match=r"last\.ckpt: a checkpoint of another kind of model; expected .* recognizer"):
-        read_checkpoint(train.expdir / "checkpoints" / "last.ckpt")
+        read_checkpoint(train.expdir / "checkpoints" / "last.ckpt", "recognizer")

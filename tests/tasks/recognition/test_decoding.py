@@ -9,7 +9,6 @@ import torch
 
 from vqbn.errors import InputError
 from vqbn.kaldi.tokens import Tokens
-from vqbn.tasks.recognition import decoding
 from vqbn.tasks.recognition.data import Batch
 from vqbn.tasks.recognition.decoding import Decoded, decode, read_decoded, write_decoded
 
@@ -117,7 +116,7 @@ def test_a_full_disk_leaves_the_older_decoding(tmp_path, monkeypatch):
     def full(*args):
         raise OSError(errno.ENOSPC, "No space left on device", "decode.json")
 
-    monkeypatch.setattr(decoding, "write_record", full)
+    monkeypatch.setattr("vqbn.runs.decoding.write_record", full)
     with pytest.raises(OSError, match="No space"):
         write_decoded(folder, made(codes=False))
     assert read_decoded(folder).codes.keys() == {"u1", "u2"}

@@ -3,20 +3,22 @@ import torch
 
 from vqbn.kaldi.cmvn import read_cmvn
 from vqbn.kaldi.speech import SpeechDataset
+from vqbn.kaldi.tokens import Tokens
 from vqbn.metrics.per import phone_errors
 from vqbn.nets.best_path import greedy_decode
-from vqbn.runs.checkpoint import load_recognizer
+from vqbn.runs.checkpoint import load_run
 from vqbn.tasks.recognition.evaluation import evaluate
+from vqbn.tasks.recognition.task import RECOGNITION
 
 
 @pytest.fixture
 def loaded(trained_run):
-    return load_recognizer(trained_run)
+    return load_run(RECOGNITION, trained_run)
 
 
 @pytest.fixture
 def dev(speech_dump, loaded):
-    return SpeechDataset(speech_dump / "dev", loaded.tokens, read_cmvn(speech_dump / "cmvn.ark"))
+    return SpeechDataset(speech_dump / "dev", Tokens(loaded.about["tokens"]), read_cmvn(speech_dump / "cmvn.ark"))
 
 
 def test_it_equals_decoding_one_utterance_at_a_time(loaded, dev):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vqbn.bin import decode, make_units, report, score, train
+from vqbn.bin import decode, make_tokens, report, score, train
 from vqbn.tasks.recognition.trn import read_trn
 
 WORDS = {1: "A", 2: "BE", 3: "SO", 4: "OH"}
@@ -26,25 +26,25 @@ def dump(speech_dump, tmp_path_factory) -> Path:
     return folder
 
 
-def options(dump, expdir, units, tiny_options, **changes):
+def options(dump, expdir, tokens, tiny_options, **changes):
     return [
         *tiny_options(**{"token_type": "char", "chunk_frames": 0, "max_updates": 12, "validate_every": 6} | changes),
-        *("--dump", str(dump), "--units", str(units), "--expdir", str(expdir), "--lr_milestones", "10"),
+        *("--dump", str(dump), "--tokens", str(tokens), "--expdir", str(expdir), "--lr_milestones", "10"),
     ]
 
 
 @pytest.fixture(scope="module")
-def units(dump) -> Path:
+def tokens(dump) -> Path:
     assert (
-        make_units.main(["--text", str(dump / "train/text"), "--token_type", "char", "--out", str(dump / "char")]) == 0
+        make_tokens.main(["--text", str(dump / "train/text"), "--token_type", "char", "--out", str(dump / "char")]) == 0
     )
     return dump / "char"
 
 
 @pytest.fixture(scope="module")
-def run(dump, units, tiny_options, tmp_path_factory) -> Path:
+def run(dump, tokens, tiny_options, tmp_path_factory) -> Path:
     expdir = tmp_path_factory.mktemp("exp") / "bn_reest_lr-char_seed1"
-    assert train.main(options(dump, expdir, units, tiny_options, reestimation_until=12)) == 0
+    assert train.main(options(dump, expdir, tokens, tiny_options, reestimation_until=12)) == 0
     for more in ([], ["--beam", "3"]):
         assert decode.main(["--expdir", str(expdir), "--dump", str(dump), *more]) == 0
     assert score.main(["--expdir", str(expdir), "--dump", str(dump)]) == 0
@@ -79,7 +79,7 @@ def test_the_report_has_them_apart_from_the_papers_rows(run, tmp_path):
 def test_pieces_train_and_a_run_goes_on_where_it_stopped(dump, tiny_options, tmp_path):
     pytest.importorskip("sentencepiece", reason="sentencepiece is not installed")
     argv = ["--text", str(dump / "train/text"), "--token_type", "bpe", "--vocab_size", "12", "--out", str(dump / "bpe")]
-    assert make_units.main(argv) == 0
+    assert make_tokens.main(argv) == 0
     changes = {"token_type": "bpe", "vocab_size": 12, "reestimation": "false", "polyak_decay": 0, "checkpoint_every": 2}
     straight = options(dump, tmp_path / "one", dump / "bpe", tiny_options, **changes, max_updates=4)
     assert train.main(straight) == 0
@@ -100,22 +100,22 @@ def test_whole_utterances_of_phones_train_too(dump, tiny_options, tmp_path):
         ({"token_type": "word"}, "--token_type: expected one of phn, char, bpe"),
     ],
 )
-def test_bad_configurations_end_with_one_line(changes, said, dump, units, tiny_options, tmp_path, capsys):
-    assert train.main(options(dump, tmp_path / "run", units, tiny_options, **changes)) == 1
+def test_bad_configurations_end_with_one_line(changes, said, dump, tokens, tiny_options, tmp_path, capsys):
+    assert train.main(options(dump, tmp_path / "run", tokens, tiny_options, **changes)) == 1
     assert said in capsys.readouterr().err
 
 
-def test_a_vocabulary_that_lacks_a_token_is_refused(dump, units, tiny_options, tmp_path, capsys):
-    (tmp_path / "units").mkdir()
-    lines = [line.split()[0] for line in (units / "tokens.txt").read_text().splitlines() if not line.startswith("S ")]
-    (tmp_path / "units/tokens.txt").write_text("".join(f"{line} {number}\n" for number, line in enumerate(lines)))
-    assert train.main(options(dump, tmp_path / "run", tmp_path / "units", tiny_options)) == 1
-    assert "units/tokens.txt: lacks 'S'" in capsys.readouterr().err
+def test_a_vocabulary_that_lacks_a_token_is_refused(dump, tokens, tiny_options, tmp_path, capsys):
+    (tmp_path / "tokens").mkdir()
+    lines = [line.split()[0] for line in (tokens / "tokens.txt").read_text().splitlines() if not line.startswith("S ")]
+    (tmp_path / "tokens/tokens.txt").write_text("".join(f"{line} {number}\n" for number, line in enumerate(lines)))
+    assert train.main(options(dump, tmp_path / "run", tmp_path / "tokens", tiny_options)) == 1
+    assert "tokens/tokens.txt: lacks 'S'" in capsys.readouterr().err
 
 
-def test_missing_units_and_transcripts_are_named(dump, speech_dump, units, tiny_options, tmp_path, capsys):
+def test_missing_tokens_and_transcripts_are_named(dump, speech_dump, tokens, tiny_options, tmp_path, capsys):
     argv = options(dump, tmp_path / "run", "", tiny_options)
     assert train.main(argv) == 1
-    assert "units: not given" in capsys.readouterr().err
-    assert train.main(options(speech_dump, tmp_path / "run", units, tiny_options)) == 1
+    assert "tokens: not given" in capsys.readouterr().err
+    assert train.main(options(speech_dump, tmp_path / "run", tokens, tiny_options)) == 1
     assert "train/text: can't be read" in capsys.readouterr().err

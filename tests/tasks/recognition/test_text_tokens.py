@@ -2,10 +2,10 @@
 
 import pytest
 
-from vqbn.bin.make_units import main
+from vqbn.bin.make_tokens import main
 from vqbn.errors import InputError
 from vqbn.kaldi.tokens import Tokens
-from vqbn.tasks.recognition.text_tokens import TextUnits
+from vqbn.tasks.recognition.text_tokens import TextTokens
 
 TEXTS = ["THE CAT SAT ON THE MAT", "A CAT AND A RAT", "THE RAT ATE THE HAT", "IT'S THAT CAT"] * 5
 
@@ -18,14 +18,14 @@ def text(tmp_path_factory):
 
 
 def test_characters_are_put_together_as_they_were_cut():
-    units = TextUnits("char")
+    units = TextTokens("char")
     assert units.cut(" A  CAT") == ["A", "<space>", "C", "A", "T"]
     assert units.join(units.cut("A CAT")) == "A CAT"
     assert units.symbols(["BA", "A B"]) == ["<space>", "A", "B"]
 
 
 def test_phones_stand_between_spaces():
-    units = TextUnits("phn")
+    units = TextTokens("phn")
     assert units.cut("AH  K AE T") == ["AH", "K", "AE", "T"]
     assert units.join(["AH", "K"]) == "AH K"
 
@@ -34,11 +34,11 @@ def test_pieces_cover_their_training_text_and_join_to_it(text, tmp_path):
     pytest.importorskip("sentencepiece", reason="sentencepiece is not installed")
     out = tmp_path / "units"
     assert main(["--text", str(text), "--token_type", "bpe", "--vocab_size", "30", "--out", str(out)]) == 0
-    units, tokens = TextUnits("bpe", out / "bpe.model"), Tokens.read(out / "tokens.txt")
+    units, tokens = TextTokens("bpe", out / "bpe.model"), Tokens.read(out / "tokens.txt")
     for line in TEXTS:
         pieces = units.cut(line)
         assert set(pieces) <= set(tokens.symbols)
-        assert TextUnits("bpe").join(pieces) == line
+        assert TextTokens("bpe").join(pieces) == line
     assert not {"<unk>", "<s>", "</s>"} & set(tokens.symbols)
     again = tmp_path / "again"
     assert main(["--text", str(text), "--token_type", "bpe", "--vocab_size", "30", "--out", str(again)]) == 0
@@ -63,7 +63,7 @@ def test_bad_text_and_models_end_with_one_line(text, tmp_path, capsys):
     assert "--vocab_size: found 5" in capsys.readouterr().err
     (tmp_path / "bpe.model").write_bytes(b"nothing")
     with pytest.raises(InputError, match=r"bpe\.model: not a sentencepiece model"):
-        TextUnits("bpe", tmp_path / "bpe.model")
+        TextTokens("bpe", tmp_path / "bpe.model")
 
 
 def test_an_utterance_twice_is_refused(tmp_path, capsys):

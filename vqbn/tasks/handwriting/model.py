@@ -1,13 +1,16 @@
 """The autoencoder of handwriting: encoder, bottleneck, mixer, conditional PixelCNN (section IV-B of the paper)."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqbn.nets.deepspeech2 import valid_frames
 from vqbn.nets.latent_mixer import LatentMixer
 from vqbn.nets.pixelcnn import PixelCNN
+from vqbn.runs.build import build_bottleneck
 from vqbn.tasks.handwriting.encoder import HandwritingEncoder
 
 
@@ -81,3 +84,27 @@ class LineAutoencoder(nn.Module):
         if lengths is not None:
             quantized = quantized.masked_fill(~valid_frames(lengths, quantized.shape[1])[..., None], 0.0)
         return self.mixer(quantized, lengths)
+
+
+def build_line_autoencoder(config: Mapping[str, object], height: int, levels: int) -> LineAutoencoder:
+    """An autoencoder with fresh weights, the same for the same `seed`.
+
+    Args:
+        config: as `parse_arguments` gives it.
+        height: rows of a line.
+        levels: grey levels.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config["seed"])
+        encoder = HandwritingEncoder(height, config["conv_channels"], config["lstm_size"])
+        bottleneck = build_bottleneck(config, encoder.output_dim)
+        mixer = LatentMixer(config["vq_code_dim"], config["mixer_size"])
+        decoder = PixelCNN(
+            height,
+            levels,
+            condition_dim=config["mixer_size"],
+            channels=config["pixelcnn_channels"],
+            layers=config["pixelcnn_layers"],
+            repeat=encoder.subsampling,
+        )
+        return LineAutoencoder(encoder, bottleneck, mixer, decoder)

@@ -1,15 +1,16 @@
 """The handwriting recipe's RESULTS.md: every variant and seed so far beside the paper's Table II, with curves."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vqbn.files import replacing
-from vqbn.reports.figures import draw_curves, draw_norms, draw_usage
+from vqbn.reports.figures import draw_curves, draw_norms, draw_usage, save_figures
+from vqbn.reports.page import every_run, picture
 from vqbn.reports.scale_figure import scale_table
-from vqbn.reports.table import LABELS, by_name, markdown_table, shown, spread
+from vqbn.reports.table import markdown_table, shown, spread
+from vqbn.reports.variants import LABELS, by_name
 from vqbn.runs.pictures import kept_pictures
 from vqbn.runs.results import Result
+from vqbn.runs.task import Runs
 from vqbn.tasks.handwriting.pictures import SAMPLES
 
 # The paper's Table II, ScribbleLens: reconstruction, perplexity, uniform and unigram NELBO, in bits per pixel.
@@ -31,9 +32,11 @@ SCORES = {
     "probe_cer": ("CER % of the index-only probe", 1, 1),
     "character_accuracy": ("character accuracy %", 1, 100),
 }
+# Those of them that every run is listed with.
+RUN_SCORES = ("reconstruction_bpd", "uniform_nelbo", "unigram_nelbo", "perplexity", "used_codes")
 
 INTRODUCTION = """\
-Written by `vqbn-report-handwriting` from the results files; change those and run it again instead of editing this.
+Written by `vqbn-report` from the results files; change those and run it again instead of editing this.
 
 - **Rec. BPD** is −log2 p(line | codes) per pixel, over all pixels of whole lines: no line is cut into chunks, and no
   padding is counted. **Uniform NELBO** adds what the codes cost if all were equally likely, log2(K) for every 32 × 4
@@ -55,37 +58,24 @@ single pixel is likely to begin a stroke, and an empty line can be more likely t
 """
 
 
-def write_up(
-    sections: Mapping[Path, Sequence[Result]],
-    folder: Path,
-    title: str = "Results",
-    scales: Mapping[Path, tuple[Sequence[dict], Path]] | None = None,
-) -> str:
-    """The report as Markdown; draws the figures into `figures/` of each section's folder.
-
-    Args:
-        sections: folder with results → its results, one or more.
-        folder: the folder that the report will lie in, which links to figures start from.
-        title: the first line.
-        scales: for some sections, the points of `vqbn-scale-study` and its picture.
-
-    Raises:
-        OSError: a figure can't be written.
-    """
-    parts = [f"# {title}\n", INTRODUCTION]
-    for place, results in sections.items():
+def report(runs: Runs) -> str:
+    """RESULTS.md of line autoencoders, and its figures; as `Task.report`, with a table for each set."""
+    parts = [f"# {runs.title}\n", INTRODUCTION]
+    for place, results in runs.sections.items():
         data = "; ".join(dict.fromkeys(result.data for result in results))
         groups = by_name(results)
         parts.append(f"## {data}\n")
         for set_name in dict.fromkeys(name for result in results for name in result.scores):
             parts += [f"### Set `{set_name}`\n", table_ii(groups, set_name)]
         parts.append(settings(results))
-        parts += [picture(file, folder, caption) for file, caption in draw(results, place / "figures", data).items()]
-        if shown_lines := [part for runs in groups.values() for part in pictures(runs, place / "figures", folder)]:
-            parts += ["### Lines and their codes\n", PICTURED, *shown_lines]
-        if scales and place in scales:
-            parts.append(scale_table(*scales[place], folder, "characters", "bits per pixel in training", 3))
-        parts += ["### Every run\n", every_run(groups)]
+        parts += [picture(file, runs.folder, text) for file, text in draw(results, place / "figures", data).items()]
+        if lines := [part for each in groups.values() for part in pictures(each, place / "figures", runs.folder)]:
+            parts += ["### Lines and their codes\n", PICTURED, *lines]
+        if place in runs.scales:
+            parts.append(scale_table(*runs.scales[place], runs.folder, "characters", "bits per pixel in training", 3))
+        columns = ["set", *(SCORES[key][0] for key in RUN_SCORES)]
+        ordered = [run for each in groups.values() for run in each]
+        parts += ["### Every run\n", every_run(ordered, columns, run_cells, left=3)]
     return "\n".join(parts)
 
 
@@ -151,14 +141,8 @@ def draw(results: Sequence[Result], folder: Path, data: str) -> dict[Path, str]:
             "Mean norms of codewords and encoder outputs over training (section III-A).",
         ),
     }
-    files = {}
-    for name, (make, caption) in drawings.items():
-        figure = make()
-        if figure is not None:
-            with replacing(folder / f"{name}.png") as temporary:
-                figure.savefig(temporary, dpi=150)
-            files[folder / f"{name}.png"] = caption
-    return files
+    files = save_figures({name: make for name, (make, _) in drawings.items()}, folder)
+    return {file: drawings[name][1] for name, file in files.items()}
 
 
 def pictures(runs: Sequence[Result], figures: Path, folder: Path) -> list[str]:
@@ -171,20 +155,9 @@ def pictures(runs: Sequence[Result], figures: Path, folder: Path) -> list[str]:
     return []
 
 
-def picture(file: Path, folder: Path, caption: str) -> str:
-    """A picture with its caption."""
-    return f"![{caption}]({Path(os.path.relpath(file, folder)).as_posix()})\n\n*{caption}*\n"
-
-
-def every_run(groups: Mapping[str, Sequence[Result]]) -> str:
-    """One line per run and set, then the commands that trained them."""
-    keys = ("reconstruction_bpd", "uniform_nelbo", "unigram_nelbo", "perplexity", "used_codes")
-    header = ["run", "seed", "set", *(SCORES[key][0] for key in keys), "update", "commit", "configuration"]
-    rows, commands = [], []
-    for run in (run for runs in groups.values() for run in runs):
-        for set_name, scores in run.scores.items():
-            cells = [f"{scores[key]:,.{SCORES[key][1]}f}" if key in scores else "–" for key in keys]
-            where = [f"{run.update:,} ({run.checkpoint})", f"`{run.commit[:10]}`", f"`{run.config_hash}`"]
-            rows.append([f"`{run.name}`", str(run.seed), f"`{set_name}`", *cells, *where])
-        commands.append(f"# {run.name}, seed {run.seed}\n{run.command}\n")
-    return markdown_table(header, rows, left=3) + "\n```sh\n" + "".join(commands) + "```\n"
+def run_cells(run: Result) -> list[list[str]]:
+    """A run's scores, a line for each set."""
+    return [
+        [f"`{name}`", *(f"{scores[key]:,.{SCORES[key][1]}f}" if key in scores else "–" for key in RUN_SCORES)]
+        for name, scores in run.scores.items()
+    ]

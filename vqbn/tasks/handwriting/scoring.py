@@ -1,6 +1,8 @@
 """All scores of one decoded set of lines."""
 
+import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -8,8 +10,42 @@ from vqbn.corpora.packed_lines import LineDataset
 from vqbn.errors import InputError
 from vqbn.metrics.evaluation import Evaluation
 from vqbn.metrics.probe import Coded, IndexProbe, fit_probe, probe_errors
-from vqbn.tasks.handwriting.decoding import DecodedLines
+from vqbn.runs.decoding import output_folder
+from vqbn.tasks.handwriting.decoding import DecodedLines, read_decoded_lines
 from vqbn.tasks.handwriting.evaluation import character_accuracy, codebook_scores
+
+logger = logging.getLogger(__name__)
+
+
+def score_sets(
+    expdir: str | Path, dump: str | Path, sets: Sequence[str], probe_set: str = "", probe_epochs: int = 20
+) -> dict[str, Evaluation]:
+    """Score decoded sets of a run.
+
+    Args:
+        expdir: the run's folder.
+        dump: the folder of lines that stage 2 packed.
+        sets: folders of `dump`.
+        probe_set: the decoded set that the index-only probe learns on; "": no probe.
+        probe_epochs: visits of each of its lines.
+
+    Raises:
+        InputError: a set is not decoded, or its files are malformed.
+    """
+    probe = None
+    if probe_set:
+        folder = output_folder(expdir, probe_set)
+        probe = learn_probe(read_decoded_lines(folder), LineDataset(dump, probe_set), str(folder), probe_epochs)
+        if probe is None:
+            logger.info("%s: no codes or no transcripts: the probe's character error rate is left out", folder)
+    evaluations = {}
+    for name in sets:
+        folder, dataset = output_folder(expdir, name), LineDataset(dump, name)
+        decoded = read_decoded_lines(folder)
+        evaluations[name] = evaluate_lines(decoded, dataset, str(folder))
+        if probe is not None and (rate := probe_cer(probe, transcribed(decoded, dataset))) is not None:
+            evaluations[name].scores["probe_cer"] = rate
+    return evaluations
 
 
 def evaluate_lines(decoded: DecodedLines, dataset: LineDataset, source: str) -> Evaluation:

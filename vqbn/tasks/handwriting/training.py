@@ -1,50 +1,21 @@
 """Training an autoencoder of handwriting (section IV-B of the paper)."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
-import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from vqbn.corpora.packed_lines import LineDataset
 from vqbn.errors import InputError
-from vqbn.nets.latent_mixer import LatentMixer
-from vqbn.nets.pixelcnn import PixelCNN
-from vqbn.runs.build import build_bottleneck
-from vqbn.runs.data import batch_loader
-from vqbn.runs.keys import HANDWRITING as KEYS
+from vqbn.runs.data import TrainingBatches
 from vqbn.runs.module import BottleneckTraining
-from vqbn.runs.task import Experiment, Prepared
+from vqbn.runs.task import Prepared
 from vqbn.tasks.handwriting.data import LineBatch, LineChunks
 from vqbn.tasks.handwriting.encoder import HandwritingEncoder
 from vqbn.tasks.handwriting.evaluation import codebook_scores, score_lines
-from vqbn.tasks.handwriting.model import LineAutoencoder
-
-
-def build_line_autoencoder(config: Mapping[str, object], height: int, levels: int) -> LineAutoencoder:
-    """An autoencoder with fresh weights, the same for the same `seed`.
-
-    Args:
-        config: as `parse_arguments` gives it.
-        height: rows of a line.
-        levels: grey levels.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config["seed"])
-        encoder = HandwritingEncoder(height, config["conv_channels"], config["lstm_size"])
-        bottleneck = build_bottleneck(config, encoder.output_dim)
-        mixer = LatentMixer(config["vq_code_dim"], config["mixer_size"])
-        decoder = PixelCNN(
-            height,
-            levels,
-            condition_dim=config["mixer_size"],
-            channels=config["pixelcnn_channels"],
-            layers=config["pixelcnn_layers"],
-            repeat=encoder.subsampling,
-        )
-        return LineAutoencoder(encoder, bottleneck, mixer, decoder)
+from vqbn.tasks.handwriting.model import LineAutoencoder, build_line_autoencoder
 
 
 class HandwritingTraining(BottleneckTraining):
@@ -74,34 +45,6 @@ class HandwritingTraining(BottleneckTraining):
         return {"loss": loss, "nats": nats.detach(), "vq": output.loss.detach()}
 
 
-class LineData(pl.LightningDataModule):
-    """The training batches from wherever the trainer stands.
-
-    Args:
-        dataset: the training set.
-        config: as `parse_arguments` gives it.
-    """
-
-    def __init__(self, dataset: LineDataset, config: Mapping[str, object]):
-        super().__init__()
-        self.dataset = dataset
-        self.config = config
-
-    def train_dataloader(self) -> DataLoader:
-        config = self.config
-        batches = LineChunks(
-            self.dataset,
-            config["batch_size"],
-            config["chunk_columns"],
-            config["chunks_per_line"],
-            config["seed"],
-            start=self.trainer.global_step,
-            rank=self.trainer.global_rank,
-            world_size=self.trainer.world_size,
-        )
-        return batch_loader(batches, config["num_workers"])
-
-
 def prepare(config: Mapping[str, object]) -> Prepared:
     """Read the lines of stage 2, and make an autoencoder for them.
 
@@ -128,12 +71,20 @@ def prepare(config: Mapping[str, object]) -> Prepared:
             point |= {name: codes[name] for name in ("perplexity", "used_codes")}
         return point
 
+    batches = partial(
+        LineChunks,
+        train_set,
+        config["batch_size"],
+        config["chunk_columns"],
+        config["chunks_per_line"],
+        config["seed"],
+    )
     columns = train_set.columns.sum()
     module = HandwritingTraining(config, train_set.height, train_set.levels)
     module.model.decoder.start_from(torch.from_numpy(train_set.level_counts()))
     return Prepared(
         module,
-        LineData(train_set, config),
+        TrainingBatches(batches, config["num_workers"]),
         score,
         f"{len(train_set)} lines, {columns / 1000:.0f} thousand columns",
     )
@@ -142,25 +93,3 @@ def prepare(config: Mapping[str, object]) -> Prepared:
 def dimensions_per_code(model: LineAutoencoder, dataset: LineDataset) -> float:
     """Pixels per code index: 32 · 4 for the paper's model."""
     return dataset.height * model.subsampling / model.bottleneck.num_codebooks
-
-
-def summary(point: Mapping[str, object]) -> str:
-    """An evaluation in a few words."""
-    text = f"{point['dev_bpd']:.4f} bits per pixel"
-    if point["perplexity"] is not None:
-        text += f", unigram NELBO {point['dev_unigram_nelbo']:.4f}"
-        text += f", perplexity {point['perplexity']:.0f}, {point['used_codes']} codes used"
-    if point["codeword_norm"] is not None:
-        text += f", norm {point['codeword_norm']:.3g} (codewords) {point['encoder_norm']:.3g} (encoder)"
-    return text
-
-
-HANDWRITING = Experiment(
-    keys=KEYS,
-    kind=HandwritingTraining.kind,
-    prepare=prepare,
-    score="dev_bpd",
-    summary=summary,
-    unit="columns",
-    speed=lambda config: config["batch_size"] * config["chunk_columns"],
-)

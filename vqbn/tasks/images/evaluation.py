@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vqbn.corpora.packed_images import as_batch
+from vqbn.tasks.images.data import as_batch
 from vqbn.tasks.images.model import ImageAutoencoder
 from vqbn.tasks.images.scoring import image_scores
 

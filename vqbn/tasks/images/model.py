@@ -1,5 +1,6 @@
 """The residual convolutional autoencoder of images (section IV-C of the paper, after van den Oord et al., 2017)."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -7,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vqbn import VQBottleneck
+from vqbn.runs.build import build_bottleneck
 
 LEVELS = 256
 CHANNELS = 3
@@ -153,3 +155,11 @@ class ImageAutoencoder(nn.Module):
             levels = logits.softmax(-1) @ torch.arange(LEVELS, dtype=logits.dtype, device=logits.device)
         height, width = (SUBSAMPLING * size for size in quantized.shape[1:3])
         return levels.round().to(torch.uint8).transpose(1, 2).unflatten(2, (height, width))
+
+
+def build_autoencoder(config: Mapping[str, object]) -> ImageAutoencoder:
+    """An autoencoder of images with fresh weights, the same for the same `seed`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config["seed"])
+        bottleneck = build_bottleneck(config, config["vq_code_dim"], projection=False)
+        return ImageAutoencoder(bottleneck, config["channels"], config["residual_blocks"], config["residual_channels"])

@@ -1,6 +1,5 @@
 """The image recipe's RESULTS.md: every variant and seed so far beside the paper's Table III, with Figure 4."""
 
-import os
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -10,11 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from vqbn import perplexity
-from vqbn.files import replacing
-from vqbn.reports.figures import draw_curves, draw_norms, draw_usage
-from vqbn.reports.table import LABELS, markdown_table
+from vqbn.reports.figures import draw_curves, draw_norms, draw_usage, save_figures
+from vqbn.reports.page import every_run, picture
+from vqbn.reports.table import markdown_table
+from vqbn.reports.variants import LABELS
 from vqbn.runs.pictures import kept_pictures
 from vqbn.runs.results import Result
+from vqbn.runs.task import Runs
 
 BOTTLENECKS = {(8, 128): "8x128", (5, 1024): "5x1024"}
 # The paper's Table III: median of five runs, bits per dimension of CIFAR-10's test set.
@@ -34,7 +35,7 @@ PICTURES = {
 }
 
 INTRODUCTION = """\
-Written by `vqbn-report-images` from the results files; change those and run it again instead of editing this.
+Written by `vqbn-report` from the results files; change those and run it again instead of editing this.
 
 - **Reconstruction** is -log2 p(image | codes) per dimension (a pixel's red, green or blue), with the decoder's
   distribution over 256 levels. **Uniform NELBO** adds what the codes cost if all were equally likely: log2(K) for each
@@ -91,26 +92,17 @@ def row_of(result: Result) -> str:
     return result.variant if result.name == f"{result.variant}-{bottleneck_of(result)}" else result.name
 
 
-def write_up(sections: Mapping[Path, Sequence[Result]], folder: Path, set_name: str, title: str = "Results") -> str:
-    """The report as Markdown; draws the figures into `figures/` of each section's folder.
-
-    Args:
-        sections: folder with results → its results, one or more.
-        folder: the folder that the report will lie in, which links to figures start from.
-        set_name: the set that the tables are about.
-        title: the first line.
-
-    Raises:
-        OSError: a figure can't be written.
-    """
-    parts = [f"# {title}\n", INTRODUCTION]
-    for place, results in sections.items():
+def report(runs: Runs) -> str:
+    """RESULTS.md of image autoencoders, and its figures; as `Task.report`."""
+    set_name = runs.set_name or "test"
+    parts = [f"# {runs.title}\n", INTRODUCTION]
+    for place, results in runs.sections.items():
         data = "; ".join(dict.fromkeys(result.data for result in results))
         parts += [f"## {data}\n", f"Set: `{set_name}`.\n"]
         bottlenecks = sorted({bottleneck_of(result) for result in results}, key=lambda name: (name != "8x128", name))
         for bottleneck in bottlenecks:
-            runs = [result for result in results if bottleneck_of(result) == bottleneck]
-            parts += section(runs, bottleneck, place, folder, set_name, data)
+            chosen = [result for result in results if bottleneck_of(result) == bottleneck]
+            parts += section(chosen, bottleneck, place, runs.folder, set_name, data)
     return "\n".join(parts)
 
 
@@ -126,7 +118,9 @@ def section(
         parts.append(picture(file, folder, caption))
     for name, runs in groups.items():
         parts += pictures(LABELS.get(name, name), runs, place / "figures", folder, set_name)
-    parts.append(every_run(groups, set_name))
+    columns = ["uniform NELBO", "reconstruction", "unigram NELBO", "perplexity of each codebook"]
+    runs = [run for runs in groups.values() for run in runs]
+    parts.append(every_run(runs, columns, lambda run: run_cells(run, set_name)))
     return parts
 
 
@@ -227,20 +221,9 @@ def draw(
             "Mean norms of codewords and of the latents that are compared with them.",
         ),
     }
-    files = {}
-    for name, (make, caption) in drawings.items():
-        figure = make()
-        if figure is not None:
-            file = folder / f"{name}_{bottleneck}.png"
-            with replacing(file) as temporary:
-                figure.savefig(temporary, dpi=150)
-            files[file] = caption
-    return files
-
-
-def picture(file: Path, folder: Path, caption: str) -> str:
-    """A picture with its caption."""
-    return f"![{caption}]({Path(os.path.relpath(file, folder)).as_posix()})\n\n*{caption}*\n"
+    named = {f"{name}_{bottleneck}": drawing for name, drawing in drawings.items()}
+    files = save_figures({name: make for name, (make, _) in named.items()}, folder)
+    return {file: named[name][1] for name, file in files.items()}
 
 
 def pictures(label: str, runs: Sequence[Result], figures: Path, folder: Path, set_name: str) -> list[str]:
@@ -256,25 +239,9 @@ def pictures(label: str, runs: Sequence[Result], figures: Path, folder: Path, se
     return []
 
 
-def every_run(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:
-    """One line per run, then the commands that trained them."""
-    header = ["run", "seed", "uniform NELBO", "reconstruction", "unigram NELBO", "perplexity of each codebook"]
-    header += ["update", "commit", "configuration"]
-    rows, commands = [], []
-    for run in (run for runs in groups.values() for run in runs):
-        scores = run.scores.get(set_name, {})
-        usage = run.usage.get(set_name)
-        rows.append(
-            [
-                f"`{run.name}`",
-                str(run.seed),
-                *(f"{scores[key]:.4f}" if key in scores else "–" for key in ("uniform_nelbo", "reconstruction_bpd")),
-                f"{scores['unigram_nelbo']:.4f}" if "unigram_nelbo" in scores else "–",
-                " ".join(f"{value:.0f}" for value in np.atleast_1d(perplexity(usage))) if usage else "–",
-                f"{run.update:,} ({run.checkpoint})",
-                f"`{run.commit[:10]}`",
-                f"`{run.config_hash}`",
-            ]
-        )
-        commands.append(f"# {run.name}, seed {run.seed}\n{run.command}\n")
-    return markdown_table(header, rows) + "\n```sh\n" + "".join(commands) + "```\n"
+def run_cells(run: Result, set_name: str) -> list[list[str]]:
+    """A run's scores, in one line."""
+    scores, usage = run.scores.get(set_name, {}), run.usage.get(set_name)
+    keys = ("uniform_nelbo", "reconstruction_bpd", "unigram_nelbo")
+    perplexities = " ".join(f"{value:.0f}" for value in np.atleast_1d(perplexity(usage))) if usage else "–"
+    return [[*(f"{scores[key]:.4f}" if key in scores else "–" for key in keys), perplexities]]

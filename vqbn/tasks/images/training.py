@@ -5,21 +5,17 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-import lightning.pytorch as pl
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from vqbn.corpora.packed_images import ImageBatches, read_packed
+from vqbn.corpora.packed_images import read_packed
 from vqbn.errors import InputError
-from vqbn.runs.build import build_autoencoder
-from vqbn.runs.data import batch_loader
-from vqbn.runs.keys import IMAGES as KEYS
+from vqbn.runs.data import TrainingBatches
 from vqbn.runs.module import BottleneckTraining
-from vqbn.runs.task import Experiment, Prepared
+from vqbn.runs.task import Prepared
+from vqbn.tasks.images.data import ImageBatches
 from vqbn.tasks.images.evaluation import evaluate_images
-from vqbn.tasks.images.model import CHANNELS, SUBSAMPLING
+from vqbn.tasks.images.model import CHANNELS, SUBSAMPLING, build_autoencoder
 
 
 class ImageTraining(BottleneckTraining):
@@ -55,31 +51,6 @@ class ImageTraining(BottleneckTraining):
         return {"loss": loss, "bpd": nll.detach() / math.log(2), "vq": output.loss.detach()}
 
 
-class ImageData(pl.LightningDataModule):
-    """The training batches from wherever the trainer stands.
-
-    Args:
-        images: uint8 (images, height, width, channels).
-        config: as `parse_arguments` gives it.
-    """
-
-    def __init__(self, images: np.ndarray, config: Mapping[str, object]):
-        super().__init__()
-        self.images = images
-        self.config = config
-
-    def train_dataloader(self) -> DataLoader:
-        batches = ImageBatches(
-            self.images,
-            self.config["batch_size"],
-            self.config["seed"],
-            start=self.trainer.global_step,
-            rank=self.trainer.global_rank,
-            world_size=self.trainer.world_size,
-        )
-        return batch_loader(batches, self.config["num_workers"])
-
-
 def prepare(config: Mapping[str, object]) -> Prepared:
     """Map the images of stage 0, and make an autoencoder for them.
 
@@ -95,24 +66,6 @@ def prepare(config: Mapping[str, object]) -> Prepared:
                 f"{SUBSAMPLING}"
             )
     evaluate = partial(evaluate_images, images=dev, batch_size=config["eval_batch_size"])
-    return Prepared(ImageTraining(config, train.shape[1:3]), ImageData(train, config), evaluate, f"{len(train)} images")
-
-
-def summary(point: Mapping[str, object]) -> str:
-    """An evaluation in a few words."""
-    text = f"reconstruction {point['dev_reconstruction_bpd']:.3f} bits/dim"
-    if point["quantised"]:
-        text = f"NELBO {point['dev_nelbo']:.4f}, {text}"
-        text += f", perplexity {point['perplexity']:.1f}, {point['used_codes']} codes used"
-    return text + f", norm {point['codeword_norm']:.3g} (codewords) {point['encoder_norm']:.3g} (encoder)"
-
-
-IMAGES = Experiment(
-    keys=KEYS,
-    kind=ImageTraining.kind,
-    prepare=prepare,
-    score="dev_nelbo",
-    summary=summary,
-    unit="images",
-    speed=lambda config: config["batch_size"],
-)
+    batches = partial(ImageBatches, train, config["batch_size"], config["seed"])
+    data = TrainingBatches(batches, config["num_workers"])
+    return Prepared(ImageTraining(config, train.shape[1:3]), data, evaluate, f"{len(train)} images")

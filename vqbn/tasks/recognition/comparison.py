@@ -4,8 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 
 from vqbn.reports.bootstrap import per_difference
-from vqbn.reports.table import LABELS, PEER_LABELS, TABLE_I, markdown_table, sized_variant, spread
+from vqbn.reports.table import markdown_table, spread
+from vqbn.reports.variants import LABELS, PEER_LABELS, sized_variant
 from vqbn.runs.results import Result
+from vqbn.tasks.recognition.paper import TABLE_I
 
 OURS = "bn_reest_lr"
 NOTE = (
@@ -43,9 +45,9 @@ def agreement(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:
     parts = []
     for key, what in (("per", "PER"), ("perplexity", "perplexity")):
         ours, papers = [], []
-        for row in TABLE_I:
-            mean = spread(groups.get(row.variant, ()), set_name, key)
-            paper = row.paper_per if key == "per" else row.paper_perplexity
+        for variant, row in TABLE_I.items():
+            mean = spread(groups.get(variant, ()), set_name, key)
+            paper = getattr(row, key)
             if mean is not None and paper is not None:
                 ours.append(mean.mean)
                 papers.append(paper)

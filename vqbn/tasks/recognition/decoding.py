@@ -1,6 +1,7 @@
 """Whole utterances through a trained recogniser: what it hears, and the codes that it hears it through."""
 
 import functools
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,21 +10,24 @@ import numpy as np
 import torch
 
 from vqbn.errors import InputError
-from vqbn.files import replacing
-from vqbn.kaldi.archive import read_scp, write_archive, write_scp
+from vqbn.kaldi.archive import read_scp
+from vqbn.kaldi.features import FRAME_SHIFT
+from vqbn.kaldi.speech import open_set
 from vqbn.kaldi.tokens import Tokens
 from vqbn.nets.best_path import greedy_decode
-from vqbn.runs.records import read_record, write_record
+from vqbn.runs.decoding import CODES, code_rows, read_about, write_code_archive, writing_decoding
+from vqbn.runs.task import Decoding
 from vqbn.tasks.recognition.beam import beam_decode
-from vqbn.tasks.recognition.data import Batch
+from vqbn.tasks.recognition.data import Batch, whole_utterances
 from vqbn.tasks.recognition.error_tables import TABLES
-from vqbn.tasks.recognition.text_tokens import TextUnits
+from vqbn.tasks.recognition.text_tokens import TextTokens
+from vqbn.tasks.recognition.transcribed import transcripts_of
 from vqbn.tasks.recognition.trn import read_trn, write_trn
 
-FILES = ("hyp.trn", "ref.trn", "codes.ark", "codes.scp", "decode.json", "details.json", *TABLES)
+logger = logging.getLogger(__name__)
 
-ABOUT = {"set": str, "checkpoint": str, "update": int, "subsampling": int, "frame_shift": float, "averaged": bool}
-ABOUT_CODES = {"codebook_size": int, "num_codebooks": int}
+FILES = ("hyp.trn", "ref.trn", *CODES, *TABLES)
+ABOUT = {"subsampling": int, "frame_shift": float}
 
 
 @dataclass
@@ -42,6 +46,52 @@ class Decoded:
     references: dict[str, list[str]]
     codes: dict[str, np.ndarray] = field(default_factory=dict)
     about: dict[str, object] = field(default_factory=dict)
+
+
+def decode_set(decoding: Decoding, out: Path) -> str:
+    """Recognise the whole utterances of a set without a language model; as `Task.decode`.
+
+    Writes hyp.trn, ref.trn (the alignment's segments, or for a model of characters or pieces the transcript's words),
+    the code of each latent and decode.json.
+    """
+    loaded, args = decoding.loaded, decoding.args
+    if args.beam < 0:
+        raise InputError(f"--beam: found {args.beam}, expected 0 for the best path, or how many prefixes to keep")
+    dump = Path(args.dump)
+    phones, tokens = Tokens.read(dump / "tokens.txt"), Tokens(loaded.about["tokens"])
+    token_type = loaded.config.get("token_type", "phn")
+    if token_type == "phn" and phones.symbols != tokens.symbols:
+        raise InputError(
+            f"{dump / 'tokens.txt'}: {len(phones)} tokens that are not the {len(tokens)} of {loaded.path}; "
+            "give the --dump that the model was trained on"
+        )
+    dataset = open_set(dump, args.set_name, phones, loaded.config.get("cmvn", "global"))
+    if not any((dataset.segments(utterance)[:, 0] != 0).any() for utterance in dataset.utterances):
+        raise InputError(f"{dump / args.set_name}: no utterance has a phone to score against; run stage 2 again")
+    model = loaded.model.to(decoding.device)
+    batches = whole_utterances(dataset, args.batch_frames)
+    if token_type == "phn":
+        decoded = decode(model, batches, phones, decoding.device, args.beam)
+    else:
+        texts = transcripts_of(dataset)
+        decoded = decode_text(model, batches, tokens, TextTokens(token_type), texts, decoding.device, args.beam)
+    decoded.about = decoding.about | {
+        "subsampling": model.subsampling,
+        "frame_shift": FRAME_SHIFT,
+        "utterances": len(dataset),
+        "frames": sum(dataset.num_frames.values()),
+    }
+    if token_type != "phn":
+        decoded.about["token_type"] = token_type
+    if args.beam:
+        decoded.about["beam"] = args.beam
+    if decoded.codes:
+        decoded.about["codebook_size"] = model.bottleneck.codebook_size
+        decoded.about["num_codebooks"] = next(iter(decoded.codes.values())).shape[1]
+    elif loaded.config["bottleneck"] == "vq":
+        logger.warning("%s: from before the first clustering: nothing is quantised, no codes", loaded.path)
+    write_decoded(out, decoded)
+    return f"{len(dataset)} utterances"
 
 
 @torch.no_grad()
@@ -85,7 +135,7 @@ def decode_text(
     model: torch.nn.Module,
     batches: Iterable[tuple[Sequence[str], Batch]],
     tokens: Tokens,
-    units: TextUnits,
+    cutter: TextTokens,
     transcripts: Mapping[str, str],
     device: torch.device | str = "cpu",
     beam: int = 0,
@@ -96,14 +146,14 @@ def decode_text(
         model: as in `decode`.
         batches: as in `decode`; their targets are not read.
         tokens: what the model's outputs stand for.
-        units: puts tokens together to text.
+        cutter: puts tokens together to text.
         transcripts: the references, words apart by spaces.
         device: where the model is.
         beam: how many prefixes the search keeps; 0 takes the best path.
     """
     plain = ((names, batch._replace(target_lengths=torch.zeros_like(batch.target_lengths))) for names, batch in batches)
     decoded = decode(model, plain, tokens, device, beam)
-    decoded.hypotheses = {utt: units.join(found).split() for utt, found in decoded.hypotheses.items()}
+    decoded.hypotheses = {utt: cutter.join(found).split() for utt, found in decoded.hypotheses.items()}
     decoded.references = {utt: transcripts[utt].split() for utt in decoded.references}
     return decoded
 
@@ -117,20 +167,11 @@ def write_decoded(folder: str | Path, decoded: Decoded) -> None:
         InputError: the folder holds something else.
         OSError: it can't be written; an older decoding is untouched.
     """
-    folder = Path(folder).absolute()
-    others = sorted(path.name for path in folder.iterdir() if path.name not in FILES) if folder.is_dir() else []
-    if others:
-        raise InputError(f"{folder}: holds {others[0]!r}, which no decoding wrote; decode to another folder (--out)")
-    with replacing(folder) as temporary:
-        temporary.mkdir()
+    with writing_decoding(folder, FILES, decoded.about) as temporary:
         write_trn(temporary / "hyp.trn", decoded.hypotheses)
         write_trn(temporary / "ref.trn", decoded.references)
         if decoded.codes:
-            items = ((utterance, chosen.reshape(-1)) for utterance, chosen in decoded.codes.items())
-            offsets = write_archive(temporary, "codes", items)
-            # The ark is about to move with its folder.
-            write_scp(temporary / "codes.scp", {utt: f"{folder / 'codes.ark'}:{at}" for utt, at in offsets.items()})
-        write_record(temporary / "decode.json", decoded.about)
+            write_code_archive(temporary, folder, decoded.codes.items())
 
 
 def read_decoded(folder: str | Path) -> Decoded:
@@ -140,11 +181,10 @@ def read_decoded(folder: str | Path) -> Decoded:
         InputError: a file is missing or malformed, or the codes don't have the utterances of the references.
     """
     folder = Path(folder)
-    about = read_record(folder / "decode.json", ABOUT, "decode the set first (stage 4)")
+    about = read_about(folder, ABOUT)
     decoded = Decoded(read_trn(folder / "hyp.trn"), read_trn(folder / "ref.trn"), {}, about)
     if "codebook_size" not in about:
         return decoded
-    read_record(folder / "decode.json", {**ABOUT, **ABOUT_CODES}, "decode the set again (stage 4)")
     flat = read_scp(folder / "codes.scp")
     missing = sorted(decoded.references.keys() ^ flat.keys())
     if missing:
@@ -157,21 +197,6 @@ def read_decoded(folder: str | Path) -> Decoded:
     return decoded
 
 
-def code_rows(flat: np.ndarray, num_codebooks: int, folder: Path, utterance: str) -> np.ndarray:
-    """(latents, num_codebooks) from the row-major vector in the archive."""
-    if flat.ndim != 1 or flat.dtype.kind != "i" or flat.size % num_codebooks:
-        raise InputError(
-            f"{folder / 'codes.scp'}: {utterance!r} is not a vector of whole numbers, {num_codebooks} per latent; "
-            "decode the set again"
-        )
-    return flat.reshape(-1, num_codebooks)
-
-
 def decoded_name(set_name: str, beam: int = 0) -> str:
     """What a set's decoding is called: a beam search of several prefixes stands beside the best path (`beam` 0)."""
     return f"{set_name}_beam{beam}" if beam else set_name
-
-
-def output_folder(expdir: str | Path, set_name: str) -> Path:
-    """Where a run's decoding of a set lies."""
-    return Path(expdir) / f"decode_{set_name}"

@@ -1,11 +1,15 @@
 """The phone recogniser: encoder, bottleneck and head."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
-from vqbn.nets.deepspeech2 import DeepSpeech2Encoder, all_whole
+from vqbn.kaldi.speech import CHANNELS
+from vqbn.nets.deepspeech2 import DeepSpeech2Encoder, all_whole, speech_convolutions
 from vqbn.nets.latent_mixer import LatentMixer
+from vqbn.runs.build import build_bottleneck
 
 
 class RecognizerOutput(NamedTuple):
@@ -73,3 +77,24 @@ class Recognizer(nn.Module):
         if self.mixer is not None:
             x = self.mixer(x, padded)
         return RecognizerOutput(self.head(x).log_softmax(-1), lengths, codes.indices, codes.loss)
+
+
+def build_recognizer(config: Mapping[str, object], num_tokens: int, height: int) -> Recognizer:
+    """A recogniser with fresh weights, the same for the same `seed`.
+
+    Args:
+        config: as `parse_arguments` gives it.
+        num_tokens: tokens, the blank included.
+        height: features per frame and channel.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config["seed"])
+        encoder = DeepSpeech2Encoder(
+            height=height,
+            channels=CHANNELS,
+            convolutions=speech_convolutions(config["conv_channels"]),
+            lstm_layers=config["lstm_layers"],
+            lstm_size=config["lstm_size"],
+        )
+        bottleneck = build_bottleneck(config, encoder.output_dim)
+        return Recognizer(encoder, bottleneck, config["vq_code_dim"], num_tokens, config["latent_mixer"])

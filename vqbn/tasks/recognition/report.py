@@ -1,16 +1,21 @@
 """RESULTS.md: every variant and seed so far beside the paper's Table I, with intervals, curves and commands."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from vqbn.reports.page import every_run, picture
 from vqbn.reports.scale_figure import scale_table
-from vqbn.reports.table import BEST, LABELS, PEER_LABELS, TABLE_I, by_name, markdown_table, shown, spread
+from vqbn.reports.table import markdown_table, shown, spread
 from vqbn.reports.tuning import changed_keys, tuning_table
+from vqbn.reports.variants import BEST, LABELS, PEER_LABELS, by_name
 from vqbn.runs.results import Result
+from vqbn.runs.task import Runs
 from vqbn.tasks.recognition.comparison import agreement, differences, espnet_differences, peer_differences
+from vqbn.tasks.recognition.figures import draw_figures
+from vqbn.tasks.recognition.paper import TABLE_I
+from vqbn.tasks.recognition.scores import TUNED
 
 SCORE_COLUMNS = (
     "PER %",
@@ -46,6 +51,23 @@ Written by `vqbn-report` from the results files; change those and run it again i
 - The columns *paper* are those of the paper's Table I, measured on WSJ (dev93). Beside rows on other data, or from a
   model of another size, compare the order of the rows and not the numbers.
 """
+
+
+def report(runs: Runs) -> str:
+    """RESULTS.md of recognisers, and its figures; as `Task.report`."""
+    sections, figures, tuning, scales = {}, {}, {}, {}
+    for folder, results in runs.sections.items():
+        heading = "; ".join(dict.fromkeys(result.data for result in results))
+        # Two folders may describe their data in the same words.
+        heading = f"{heading} ({folder.name})" if heading in sections else heading
+        sections[heading] = results
+        set_name = runs.set_name or reported_set(results)
+        figures[heading] = draw_figures(results, folder / "figures", heading, set_name)
+        if folder in runs.searches:
+            tuning[heading] = runs.searches[folder]
+        if folder in runs.scales:
+            scales[heading] = runs.scales[folder]
+    return write_up(sections, figures, runs.folder, runs.set_name, runs.title, tuning, scales)
 
 
 def write_up(
@@ -115,12 +137,11 @@ def section(
         parts += ["### In ESPnet2 beside our own recipe\n", comparison]
     if figures:
         parts.append("### Figures\n")
-        parts += [
-            f"![{CAPTIONS[name]}]({Path(os.path.relpath(path, folder)).as_posix()})\n\n*{CAPTIONS[name]}*\n"
-            for name, path in figures.items()
-        ]
+        parts += [picture(path, folder, CAPTIONS[name]) for name, path in figures.items()]
     if results:
-        parts += ["### Every run\n", every_run(groups | texts, set_name)]
+        runs = [run for each in (groups | texts).values() for run in each]
+        columns = ["PER %", "sub", "del", "ins", "of", "perplexity", "codes used in any set"]
+        parts += ["### Every run\n", every_run(runs, columns, lambda run: run_cells(run, set_name))]
     return parts
 
 
@@ -159,7 +180,7 @@ def search(results: Sequence[Result]) -> str:
     trained = f", after {', '.join(f'{update:,}' for update in updates)} updates" if updates else ""
     return (
         f"### Settings tried\n\nSet: `{set_name}`{trained}. The best of each variant in bold: the lowest PER, then the "
-        f"lowest loss in training.\n\n{tuning_table(results, set_name)}"
+        f"lowest loss in training.\n\n{tuning_table(results, set_name, TUNED)}"
     )
 
 
@@ -178,16 +199,13 @@ def table_i(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:
         "paper: perplexity (WSJ dev93)",
     ]
     rows = []
-    for row in (*TABLE_I, BEST):
-        runs = groups.get(row.variant, ())
-        if row is BEST:
-            if not runs:
-                continue
-            paper = ["–", "–"]
-        else:
-            paper = [f"{row.paper_per}", "N/A" if row.paper_perplexity is None else f"{row.paper_perplexity:g}"]
-        cells = score_cells(runs, set_name)
-        rows.append([row.label, f"`{row.variant}`", data_of(runs), *cells, *paper])
+    for variant in [*TABLE_I, *([BEST] if groups.get(BEST) else [])]:
+        runs = groups.get(variant, ())
+        paper = ["–", "–"]
+        if variant in TABLE_I:
+            per, perplexity = TABLE_I[variant]
+            paper = [f"{per}", "N/A" if perplexity is None else f"{perplexity:g}"]
+        rows.append([LABELS[variant], f"`{variant}`", data_of(runs), *score_cells(runs, set_name), *paper])
     return markdown_table(header, rows, left=4)
 
 
@@ -224,30 +242,18 @@ def data_of(runs: Sequence[Result]) -> str:
     return "; ".join(dict.fromkeys(run.data for run in runs)) or "–"
 
 
-def every_run(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:
-    """One line per run with its errors and where it comes from, then the commands that trained them."""
-    header = ["run", "seed", "PER %", "sub", "del", "ins", "of", "perplexity", "codes used in any set"]
-    header += ["update", "commit", "configuration"]
-    rows, commands = [], []
-    for name, runs in groups.items():
-        for run in runs:
-            scores = run.scores.get(set_name, {})
-            counts = (scores.get(key) for key in ("substitutions", "deletions", "insertions", "reference_length"))
-            rows.append(
-                [
-                    f"`{name}`",
-                    str(run.seed),
-                    error_rate(scores),
-                    *("–" if count is None else f"{count:,}" for count in counts),
-                    f"{scores['perplexity']:,.1f}" if "perplexity" in scores else "–",
-                    codes_in_any_set(run),
-                    f"{run.update:,} ({run.checkpoint})",
-                    f"`{run.commit[:10]}`",
-                    f"`{run.config_hash}`",
-                ]
-            )
-            commands.append(f"# {name}, seed {run.seed}\n{run.command}\n")
-    return markdown_table(header, rows) + "\n```sh\n" + "".join(commands) + "```\n"
+def run_cells(run: Result, set_name: str) -> list[list[str]]:
+    """A run's errors and its use of the codebook, in one line."""
+    scores = run.scores.get(set_name, {})
+    counts = (scores.get(key) for key in ("substitutions", "deletions", "insertions", "reference_length"))
+    return [
+        [
+            error_rate(scores),
+            *("–" if count is None else f"{count:,}" for count in counts),
+            f"{scores['perplexity']:,.1f}" if "perplexity" in scores else "–",
+            codes_in_any_set(run),
+        ]
+    ]
 
 
 def error_rate(scores: Mapping[str, float]) -> str:

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from vqbn.metrics.evaluation import Evaluation, rate_and_counts
 from vqbn.metrics.per import Errors, speaker_errors, total, utterance_errors
-from vqbn.tasks.recognition.text_tokens import TextUnits
+from vqbn.tasks.recognition.text_tokens import TextTokens
 
 # Keys of `scores.json` → how a transcript is cut. A space is a character, as in ESPnet's tables.
-RATES = {"wer": TextUnits("phn").cut, "cer": TextUnits("char").cut}
+RATES = {"wer": TextTokens("phn").cut, "cer": TextTokens("char").cut}
 
 
 def text_errors(

@@ -13,7 +13,7 @@ SPACE = "<space>"
 WORD_START = "▁"
 
 
-class TextUnits:
+class TextTokens:
     """Cuts text into tokens and puts it together again, as ESPnet's tokenizers of the same names do.
 
     Args:

@@ -9,7 +9,7 @@ from vqbn.errors import InputError
 from vqbn.kaldi.speech import SpeechDataset, set_statistics
 from vqbn.kaldi.tokens import Tokens
 from vqbn.kaldi.transcripts import read_transcripts
-from vqbn.tasks.recognition.text_tokens import TextUnits
+from vqbn.tasks.recognition.text_tokens import TextTokens
 
 
 @dataclass(frozen=True)
@@ -17,18 +17,18 @@ class Vocabulary:
     """The tokens that transcripts are cut into.
 
     Attributes:
-        units: how they are cut.
+        cutter: how they are cut.
         tokens: their numbers.
         source: the file of `tokens`, for messages.
     """
 
-    units: TextUnits
+    cutter: TextTokens
     tokens: Tokens
     source: Path
 
 
 def read_vocabulary(token_type: str, folder: str | Path) -> Vocabulary:
-    """What `vqbn-make-units` wrote.
+    """What `vqbn-make-tokens` wrote.
 
     Args:
         token_type: "char" or "bpe".
@@ -38,8 +38,8 @@ def read_vocabulary(token_type: str, folder: str | Path) -> Vocabulary:
         InputError: a file is missing or malformed.
     """
     folder = Path(folder)
-    units = TextUnits(token_type, folder / "bpe.model" if token_type == "bpe" else None)
-    return Vocabulary(units, Tokens.read(folder / "tokens.txt"), folder / "tokens.txt")
+    cutter = TextTokens(token_type, folder / "bpe.model" if token_type == "bpe" else None)
+    return Vocabulary(cutter, Tokens.read(folder / "tokens.txt"), folder / "tokens.txt")
 
 
 class TranscribedSpeech(SpeechDataset):
@@ -70,7 +70,7 @@ class TranscribedSpeech(SpeechDataset):
         if start or frames not in (None, self.num_frames[utterance]):
             raise ValueError("a transcript has targets for whole utterances only")
         index = self.vocabulary.tokens.index
-        cut = self.vocabulary.units.cut(self.transcripts[utterance])
+        cut = self.vocabulary.cutter.cut(self.transcripts[utterance])
         return np.array([index[token] for token in cut if token in index], dtype=np.int64)
 
     def check_tokens(self) -> None:
@@ -80,11 +80,11 @@ class TranscribedSpeech(SpeechDataset):
             InputError: so it is.
         """
         for utterance in self.utterances:
-            for token in self.vocabulary.units.cut(self.transcripts[utterance]):
+            for token in self.vocabulary.cutter.cut(self.transcripts[utterance]):
                 if token not in self.vocabulary.tokens.index:
                     raise InputError(
                         f"{self.vocabulary.source}: lacks '{token}', which {utterance} in {self.folder / 'text'} has; "
-                        "make the units from the training transcripts again (stage 1)"
+                        "make the tokens from the training transcripts again (stage 1)"
                     )
 
 

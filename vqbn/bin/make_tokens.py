@@ -1,4 +1,4 @@
-"""vqbn-make-units (stage 1, with text targets): the tokens that transcripts are cut into."""
+"""vqbn-make-tokens (stage 1, with text targets): the tokens that transcripts are cut into."""
 
 import argparse
 import logging
@@ -9,7 +9,7 @@ from vqbn.bin.command import command
 from vqbn.errors import InputError
 from vqbn.kaldi.tokens import BLANK, Tokens
 from vqbn.kaldi.transcripts import read_transcripts
-from vqbn.tasks.recognition.text_tokens import TOKEN_TYPES, TextUnits, train_sentencepiece
+from vqbn.tasks.recognition.text_tokens import TOKEN_TYPES, TextTokens, train_sentencepiece
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
     options = argparse.ArgumentParser(
-        "vqbn-make-units",
+        "vqbn-make-tokens",
         description="Write tokens.txt, the tokens of the training transcripts, and with --token_type bpe first train "
         "a sentencepiece model on them, bpe.model.",
         allow_abbrev=False,
@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-@command("vqbn-make-units")
+@command("vqbn-make-tokens")
 def main(argv: list[str]) -> None:
     """Train if needed, write, and say how many."""
     args = parser().parse_args(argv)
@@ -45,7 +45,7 @@ def main(argv: list[str]) -> None:
     if args.token_type == "bpe":
         model = out / "bpe.model"
         train_sentencepiece(texts, model, args.vocab_size)
-    symbols = TextUnits(args.token_type, model).symbols(texts)
+    symbols = TextTokens(args.token_type, model).symbols(texts)
     Tokens([BLANK, *symbols]).write(out / "tokens.txt")
     logger.info("wrote %s: %d tokens of %d transcripts", out / "tokens.txt", len(symbols) + 1, len(texts))
 

@@ -9,16 +9,19 @@ import torch
 from PIL import Image
 
 from vqbn import perplexity
-from vqbn.bin import decode, encode, reconstruct, report_images, score_images
-from vqbn.bin.train_images import main as train
+from vqbn.bin import decode, encode, reconstruct, report, score
+from vqbn.bin.train import main as train
 from vqbn.corpora.image_source import Source
-from vqbn.corpora.packed_images import as_batch, write_packed
-from vqbn.runs.checkpoint import load_autoencoder
+from vqbn.corpora.packed_images import write_packed
+from vqbn.runs.checkpoint import load
 from vqbn.runs.results import read_result
 from vqbn.tasks.images.codes import read_codes
+from vqbn.tasks.images.data import as_batch
 from vqbn.tasks.images.folder import read_folder
+from vqbn.tasks.images.task import IMAGES
 
 OPTIONS = {
+    "task": "images",
     "channels": 8,
     "residual_blocks": 1,
     "residual_channels": 4,
@@ -52,9 +55,9 @@ def exp(images, tmp_path_factory):
         options = {"images": folder / "data", "expdir": folder / "exp" / name} | OPTIONS | changes
         assert train([f"--{key}={value}" for key, value in options.items()]) == 0
         run = ["--expdir", str(folder / "exp" / name)]
-        assert reconstruct.main([*run, "--images", str(folder / "data"), "--batch_size", "4"]) == 0
+        assert decode.main([*run, "--images", str(folder / "data"), "--batch_size", "4"]) == 0
         label = ["--results", str(folder / "results" / "squares"), "--data_label", "squares (partial)"]
-        assert score_images.main([*run, *label, "--command", "a command"]) == 0
+        assert score.main([*run, *label, "--command", "a command"]) == 0
     return folder
 
 
@@ -65,7 +68,7 @@ def checkpoint(exp):
 def test_scores_are_exact_over_the_set(exp, images):
     run = exp / "exp" / "bn-2x8_seed1"
     scores = json.loads((run / "scores.json").read_text())["test"]
-    model = load_autoencoder(checkpoint(exp)).model
+    model = load(checkpoint(exp), IMAGES).model
     nats, counts = 0.0, torch.zeros(2, 8)
     for image in images[25:]:
         with torch.no_grad():
@@ -82,8 +85,8 @@ def test_scores_are_exact_over_the_set(exp, images):
     assert scores["codes_seen"] == 9 * 64 * 2
     again = exp / "again"
     shutil.copytree(run, again)
-    assert reconstruct.main(["--expdir", str(again), "--images", str(exp / "data"), "--batch_size", "1"]) == 0
-    assert score_images.main(["--expdir", str(again)]) == 0
+    assert decode.main(["--expdir", str(again), "--images", str(exp / "data"), "--batch_size", "1"]) == 0
+    assert score.main(["--expdir", str(again)]) == 0
     for key, value in json.loads((again / "scores.json").read_text())["test"].items():
         assert value == pytest.approx(scores[key], rel=1e-6), key
 
@@ -100,7 +103,7 @@ def test_pictures_show_originals_above_reconstructions(exp, images):
     with Image.open(exp / "exp" / "bn-2x8_seed1" / "images" / "reconstructions_test.png") as picture:
         shown = np.asarray(picture)
     np.testing.assert_array_equal(shown[2:66:2, 2:66:2], images[25])
-    model = load_autoencoder(checkpoint(exp)).model
+    model = load(checkpoint(exp), IMAGES).model
     with torch.no_grad():
         codes = model.bottleneck(model.encode(as_batch(images[25:26]))).quantized
     np.testing.assert_array_equal(shown[70:134:2, 2:66:2], model.reconstruct(codes)[0].permute(1, 2, 0))
@@ -114,17 +117,17 @@ def test_one_seed_s_pictures_are_kept(exp, tmp_path):
         shutil.copytree(run, copy)
         config = copy / "config.yaml"
         config.write_text(config.read_text().replace("\nseed: 1\n", f"\nseed: {seed}\n"))
-        assert score_images.main(["--expdir", str(copy), "--results", str(results)]) == 0
+        assert score.main(["--expdir", str(copy), "--results", str(results)]) == 0
     assert {path.name.split("_")[1] for path in (results / "figures").iterdir()} == {"seed1", "seed2"}
     out = tmp_path / "RESULTS.md"
-    assert report_images.main(["--results", str(results), "--out", str(out)]) == 0
+    assert report.main(["--results", str(results), "--out", str(out)]) == 0
     assert "+ BN, seed 1: originals above reconstructions." in out.read_text()
     assert "+ BN, seed 2" not in out.read_text()
 
 
 def test_the_report_sets_rows_beside_the_paper(exp):
     out = exp / "RESULTS.md"
-    assert report_images.main(["--results", str(exp / "results"), "--out", str(out)]) == 0
+    assert report.main(["--results", str(exp / "results"), "--out", str(out)]) == 0
     text = out.read_text()
     scores = json.loads((exp / "exp" / "bn-2x8_seed1" / "scores.json").read_text())["test"]
     row = next(line for line in text.splitlines() if line.startswith("| + BN | "))
@@ -134,7 +137,7 @@ def test_the_report_sets_rows_beside_the_paper(exp):
     for name in ("nelbo_2x8.png", "bn-2x8_seed1_reconstructions_test.png"):
         assert f"results/squares/figures/{name}" in text
         assert (exp / "results" / "squares" / "figures" / name).stat().st_size > 500
-    assert report_images.main(["--expdir", str(exp / "exp"), "--out", str(exp / "exp" / "RESULTS.md")]) == 0
+    assert report.main(["--expdir", str(exp / "exp"), "--out", str(exp / "exp" / "RESULTS.md")]) == 0
     again = (exp / "exp" / "RESULTS.md").read_text()
     assert row in again
 
@@ -156,24 +159,24 @@ def test_codes_go_round_exactly(exp, folder, tmp_path, monkeypatch):
     pictures, expected = folder
     codes = tmp_path / "codes.npz"
     assert encode.main(["--checkpoint", str(checkpoint(exp)), str(pictures), str(codes), "--batch_size", "2"]) == 0
-    model = load_autoencoder(checkpoint(exp)).model
+    model = load(checkpoint(exp), IMAGES).model
     found = read_codes(codes)
     with torch.no_grad():
         output = model.bottleneck(model.encode(as_batch(expected)))
     np.testing.assert_array_equal(found.indices, output.indices)
     monkeypatch.chdir(tmp_path)
-    assert decode.main(["codes.npz", "made"]) == 0
+    assert reconstruct.main(["codes.npz", "made"]) == 0
     names, images = read_folder("made", 32, 32)
     assert names == ["a.png", "b.png", "c.png"]
     np.testing.assert_array_equal(images, model.reconstruct(output.quantized).permute(0, 2, 3, 1))
-    assert decode.main(["codes.npz", "likely", "--mode"]) == 0
+    assert reconstruct.main(["codes.npz", "likely", "--mode"]) == 0
     likely = read_folder("likely", 32, 32)[1]
     np.testing.assert_array_equal(likely, model.reconstruct(output.quantized, mode=True).permute(0, 2, 3, 1))
 
 
 def test_the_test_set_s_codes_can_be_decoded_too(exp, tmp_path):
     codes = exp / "exp" / "bn-2x8_seed1" / "decode_test" / "codes.npz"
-    assert decode.main([str(codes), str(tmp_path / "made")]) == 0
+    assert reconstruct.main([str(codes), str(tmp_path / "made")]) == 0
     assert len(list((tmp_path / "made").iterdir())) == 9
 
 
@@ -208,7 +211,7 @@ def test_codes_of_another_model_are_refused(exp, folder, tmp_path, capsys):
     codes = tmp_path / "codes.npz"
     assert encode.main(["--checkpoint", str(checkpoint(exp)), str(folder[0]), str(codes)]) == 0
     other = exp / "exp" / "vanilla-2x8_seed1" / "checkpoints" / "best.ckpt"
-    assert decode.main([str(codes), str(tmp_path / "made"), "--checkpoint", str(other)]) == 1
+    assert reconstruct.main([str(codes), str(tmp_path / "made"), "--checkpoint", str(other)]) == 1
     assert "not the model that made" in error(capsys)
     assert not (tmp_path / "made").exists()
 
@@ -232,14 +235,14 @@ def test_damaged_codes_are_one_line(exp, folder, tmp_path, capsys, damage):
         case "object":
             np.savez(codes, **parts | {"names": np.array([{}] * 3, dtype=object)})
     capsys.readouterr()
-    assert decode.main([str(codes), str(tmp_path / "made")]) == 1
+    assert reconstruct.main([str(codes), str(tmp_path / "made")]) == 1
     assert "codes.npz" in error(capsys)
 
 
 def test_stages_out_of_order_are_one_line(exp, tmp_path, capsys):
-    assert reconstruct.main(["--expdir", str(tmp_path), "--images", str(exp / "data")]) == 1
+    assert decode.main(["--expdir", str(tmp_path), "--images", str(exp / "data")]) == 1
     assert "best.ckpt: no such checkpoint" in error(capsys)
-    assert score_images.main(["--expdir", str(tmp_path)]) == 1
+    assert score.main(["--expdir", str(tmp_path), "--task", "images"]) == 1
     assert "decode the set first (stage 4)" in error(capsys)
-    assert report_images.main(["--expdir", str(tmp_path), "--out", str(tmp_path / "RESULTS.md")]) == 1
+    assert report.main(["--expdir", str(tmp_path), "--out", str(tmp_path / "RESULTS.md")]) == 1
     assert "no scored runs" in error(capsys)

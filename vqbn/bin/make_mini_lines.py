@@ -1,4 +1,4 @@
-"""vqbn-make-mini-handwriting: draw a small corpus of handwriting in the layout of ScribbleLens."""
+"""vqbn-make-mini-lines: draw a small corpus of handwriting in the layout of ScribbleLens."""
 
 import argparse
 import logging
@@ -9,11 +9,11 @@ from vqbn.bin.command import command
 logger = logging.getLogger(__name__)
 
 
-@command("vqbn-make-mini-handwriting")
+@command("vqbn-make-mini-lines")
 def main(argv: list[str]) -> None:
     """Read the options and draw the corpus."""
     parser = argparse.ArgumentParser(
-        prog="vqbn-make-mini-handwriting",
+        prog="vqbn-make-mini-lines",
         description="Draw Dutch-like lines with a trembling pen, with transcripts and column alignments, as a zip file "
         "in the layout of ScribbleLens. It is there to try the recipe out, not to measure anything.",
     )
