@@ -6,6 +6,7 @@ from vqbn.bottleneck.kmeans import kmeans
 from vqbn.bottleneck.linear import LinearBottleneck
 from vqbn.bottleneck.lookup import nearest_codes
 from vqbn.bottleneck.metrics import perplexity, uniform_nelbo, unigram_nelbo
+from vqbn.bottleneck.normalization import MaskedBatchNorm
 from vqbn.bottleneck.output import BottleneckOutput
 from vqbn.bottleneck.quantizer import VQBottleneck
 from vqbn.bottleneck.reestimation import Reestimation
@@ -16,6 +17,7 @@ __all__ = [
     "BottleneckOutput",
     "Diagnosis",
     "LinearBottleneck",
+    "MaskedBatchNorm",
     "Reestimation",
     "ReestimationSchedule",
     "Reservoir",

@@ -4,7 +4,7 @@ import torch
 from espnet2.asr.encoder.abs_encoder import AbsEncoder
 from torch import Tensor
 
-from vqbn.bottleneck.output import BottleneckOutput
+from vqbn.bottleneck import BottleneckOutput
 from vqbn.errors import InputError
 from vqbn.espnet2.configured import build_bottleneck, check_keys
 from vqbn.espnet2.delta_features import DeltaFeatures

@@ -9,7 +9,7 @@ from espnet2.torch_utils.device_funcs import force_gatherable
 from torch import Tensor
 
 from vqbn import perplexity
-from vqbn.bottleneck.output import BottleneckOutput
+from vqbn.bottleneck import BottleneckOutput
 from vqbn.errors import InputError
 from vqbn.espnet2.encoders import BottleneckEncoder
 

@@ -6,8 +6,7 @@ The package is an optional extra (`peers`). Its facts here are those of version 
 import torch
 from torch import nn
 
-from vqbn.bottleneck import BottleneckOutput
-from vqbn.bottleneck.normalization import MaskedBatchNorm
+from vqbn.bottleneck import BottleneckOutput, MaskedBatchNorm
 from vqbn.errors import InputError
 from vqbn.nets.deepspeech2 import valid_frames
 
