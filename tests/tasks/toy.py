@@ -15,7 +15,7 @@ from vqbn.reports.variants import by_name
 from vqbn.runs.build import build_bottleneck
 from vqbn.runs.data import TrainingBatches
 from vqbn.runs.decoding import output_folder, read_about, writing_decoding
-from vqbn.runs.keys import BOTTLENECK, OPTIMISATION, RUNNING, folder, name, task_key
+from vqbn.runs.keys import BOTTLENECK, OPTIMISATION, RUNNING, folder, set_keys, task_key
 from vqbn.runs.module import BottleneckTraining
 from vqbn.runs.order import EndlessBatches
 from vqbn.runs.task import Prepared, Row, Task, Tuned, norms
@@ -24,8 +24,7 @@ DIM = 6
 KEYS = (
     task_key("toy"),
     folder("dump", "The folder of vectors, <set>.npy."),
-    name("train_set", "train", "The set to train on."),
-    name("dev_set", "dev", "The set to evaluate on."),
+    *set_keys("a file of --dump"),
     *BOTTLENECK,
     *OPTIMISATION,
     *RUNNING,

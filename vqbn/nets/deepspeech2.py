@@ -1,6 +1,6 @@
 """The DeepSpeech2 encoder: strided convolutions over time and frequency, then bidirectional LSTM layers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -93,17 +93,8 @@ class DeepSpeech2Encoder(nn.Module):
         return self._encode(features, lengths)
 
     def _encode(self, features: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        x = features.permute(0, 3, 1, 2)
-        mask = valid_frames(lengths, x.shape[2])
-        if mask is not None:
-            x = x.masked_fill(~mask[:, None, :, None], 0.0)
-        for convolution, norm, stride in zip(self.convolutions, self.norms, self.strides, strict=True):
-            x = convolution(x)
-            if lengths is not None:
-                lengths = -(-lengths // stride)
-                mask = valid_frames(lengths, x.shape[2])
-            # The activation maps the zeros of padded frames to zeros.
-            x = self.activation(norm(x, mask))
+        layers = zip(self.convolutions, self.norms, self.strides, strict=True)
+        x, lengths, _ = convolve(features.permute(0, 3, 1, 2), lengths, layers, self.activation)
         x = x.permute(0, 2, 3, 1).flatten(2)
         for lstm in self.lstms:
             x = sum_directions(lstm, x, lengths)
@@ -113,6 +104,32 @@ class DeepSpeech2Encoder(nn.Module):
 def all_whole(lengths: Tensor, time: int) -> bool:
     """Whether nothing is padded: all lengths (batch,) are `time`."""
     return bool((lengths == time).all())
+
+
+def convolve(
+    x: Tensor, lengths: Tensor | None, layers: Iterable[tuple[nn.Module, nn.Module, int]], activation: nn.Module
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Convolutions, each with its masked normalisation, to which padding is zeros.
+
+    Args:
+        x: (batch, channels, time, height).
+        lengths: (batch,) int64 valid frames; None: all.
+        layers: convolution, normalisation and stride over time.
+        activation: maps zeros to zeros, so that padding stays zeros.
+
+    Returns:
+        The last layer's output, its lengths, and where it is valid, (batch, time) bool, or None.
+    """
+    mask = valid_frames(lengths, x.shape[2])
+    if mask is not None:
+        x = x.masked_fill(~mask[:, None, :, None], 0.0)
+    for convolution, norm, stride in layers:
+        x = convolution(x)
+        if lengths is not None:
+            lengths = -(-lengths // stride)
+            mask = valid_frames(lengths, x.shape[2])
+        x = activation(norm(x, mask))
+    return x, lengths, mask
 
 
 def valid_frames(lengths: Tensor | None, time: int) -> Tensor | None:

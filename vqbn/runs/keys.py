@@ -132,6 +132,14 @@ def task_key(name: str) -> Key:
     return Key("task", name, str, name, "What is trained.", lambda value: value == name, decides=False)
 
 
+def set_keys(place: str) -> tuple[Key, Key]:
+    """The keys of the sets to train and to evaluate on, which are in such a place: "a folder of --dump"."""
+    return (
+        name("train_set", "train", f"The set to train on, {place}."),
+        name("dev_set", "dev", f"The set to evaluate on during training, {place}."),
+    )
+
+
 def folder(name: str, help: str) -> Key:
     """A key of a folder's path, which must be given."""
     return Key(name, None, str, "a path", help, bool, decides=False, path=True)

@@ -52,6 +52,23 @@ class Row(NamedTuple):
     scale: float = 1
 
 
+def likelihood_rows(unit: str) -> dict[str, Row]:
+    """The rows of a task whose models draw their data from codes.
+
+    Args:
+        unit: what likelihoods are in: "bits per pixel".
+    """
+    return {
+        "reconstruction_bpd": Row(f"reconstruction, {unit}", 4),
+        "uniform_nelbo": Row("uniform NELBO", 4),
+        "unigram_nelbo": Row("unigram NELBO", 4),
+        "perplexity": Row("perplexity, mean over codebooks"),
+        "used_codes": Row("codes used", 0),
+        "codebook_size": Row("  codewords in each codebook", 0),
+        "codes_seen": Row("  codes counted", 0),
+    }
+
+
 class Tuned(NamedTuple):
     """What a search over settings makes small.
 

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vqbn.nets.deepspeech2 import Convolution, valid_frames
+from vqbn.nets.deepspeech2 import Convolution, convolve
 from vqbn.nets.masked_norm import MaskedBatchNorm2d
 from vqbn.nets.packed_lstm import run_lstm
 
@@ -77,17 +77,8 @@ class HandwritingEncoder(nn.Module):
         return self._encode(ink, lengths)
 
     def _encode(self, ink: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        x = ink[:, None]
-        mask = valid_frames(lengths, x.shape[2])
-        if mask is not None:
-            x = x.masked_fill(~mask[:, None, :, None], 0.0)
-        for convolution, norm, stride in zip(self.convolutions, self.norms, self.strides, strict=True):
-            x = convolution(x)
-            if lengths is not None:
-                lengths = -(-lengths // stride)
-                mask = valid_frames(lengths, x.shape[2])
-            # The activation maps the zeros of padded columns to zeros.
-            x = self.activation(norm(x, mask))
+        layers = zip(self.convolutions, self.norms, self.strides, strict=True)
+        x, lengths, mask = convolve(ink[:, None], lengths, layers, self.activation)
         x = self.projections[0](run_lstm(self.lstms[0], x.permute(0, 2, 1, 3).flatten(2), lengths))
         y = self.norm(x.transpose(1, 2).unsqueeze(-1), mask).squeeze(-1).transpose(1, 2)
         y = run_lstm(self.lstms[1], y, lengths)

@@ -1,12 +1,11 @@
 """The keys of a line autoencoder's training, with the defaults of the authors' ScribbleLens experiment."""
 
-from vqbn.runs.keys import BOTTLENECK, OPTIMISATION, RUNNING, choice, count, folder, name, task_key, with_defaults
+from vqbn.runs.keys import BOTTLENECK, OPTIMISATION, RUNNING, choice, count, folder, set_keys, task_key, with_defaults
 
 KEYS = (
     task_key("handwriting"),
     folder("dump", "The folder of packed lines that stage 2 made: <set>/, info.json, alphabet.json."),
-    name("train_set", "train", "The set to train on, a folder of --dump."),
-    name("dev_set", "dev", "The set to evaluate on during training, a folder of --dump."),
+    *set_keys("a folder of --dump"),
     count("conv_channels", 64, "Channels of the encoder's first convolution; the last ones have 8 times as many."),
     count("lstm_size", 32, "Units of an LSTM layer in each direction."),
     count("mixer_size", 64, "Channels of the mixer of neighbouring latents."),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vqbn.runs.options import positive
-from vqbn.runs.task import Config, Decoding, Prepared, Row, Runs, Task, Tuned, norms
+from vqbn.runs.task import Config, Decoding, Prepared, Row, Runs, Task, Tuned, likelihood_rows, norms
 from vqbn.tasks.handwriting.keys import KEYS
 
 if TYPE_CHECKING:
@@ -26,14 +26,7 @@ class HandwritingTask(Task):
     keys = KEYS
     kind = "line_autoencoder"
     items = "lines"
-    score_rows: Mapping[str, Row] = {
-        "reconstruction_bpd": Row("reconstruction, bits per pixel", 4),
-        "uniform_nelbo": Row("uniform NELBO", 4),
-        "unigram_nelbo": Row("unigram NELBO", 4),
-        "perplexity": Row("perplexity"),
-        "used_codes": Row("codes used", 0),
-        "codebook_size": Row("  of codewords", 0),
-        "codes_seen": Row("  codes counted", 0),
+    score_rows: Mapping[str, Row] = likelihood_rows("bits per pixel") | {
         "character_accuracy": Row("character accuracy %", 2, 100),
         "probe_cer": Row("CER % of the index-only probe", 2),
     }

@@ -71,14 +71,8 @@ def prepare(config: Mapping[str, object]) -> Prepared:
             point |= {name: codes[name] for name in ("perplexity", "used_codes")}
         return point
 
-    batches = partial(
-        LineChunks,
-        train_set,
-        config["batch_size"],
-        config["chunk_columns"],
-        config["chunks_per_line"],
-        config["seed"],
-    )
+    sizes = (config[name] for name in ("batch_size", "chunk_columns", "chunks_per_line", "seed"))
+    batches = partial(LineChunks, train_set, *sizes)
     columns = train_set.columns.sum()
     module = HandwritingTraining(config, train_set.height, train_set.levels)
     module.model.decoder.start_from(torch.from_numpy(train_set.level_counts()))

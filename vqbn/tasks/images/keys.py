@@ -7,8 +7,8 @@ from vqbn.runs.keys import (
     count,
     flag,
     folder,
-    name,
     positive,
+    set_keys,
     task_key,
     with_defaults,
 )
@@ -16,8 +16,7 @@ from vqbn.runs.keys import (
 KEYS = (
     task_key("images"),
     folder("images", "The folder of packed images that stage 0 made: <set>.npy and images.json."),
-    name("train_set", "train", "The set to train on, a file of --images."),
-    name("dev_set", "dev", "The set to evaluate on during training, a file of --images."),
+    *set_keys("a file of --images"),
     count("channels", 256, "Channels of encoder and decoder."),
     count("residual_blocks", 2, "Residual blocks in the encoder, and in the decoder."),
     count("residual_channels", 256, "Channels between a residual block's two convolutions."),

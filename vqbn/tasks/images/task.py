@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vqbn.runs.options import positive
-from vqbn.runs.task import Config, Decoding, Prepared, Row, Runs, Task, Tuned, norms
+from vqbn.runs.task import Config, Decoding, Prepared, Row, Runs, Task, Tuned, likelihood_rows, norms
 from vqbn.tasks.images.keys import KEYS
 
 if TYPE_CHECKING:
@@ -25,15 +25,7 @@ class ImageTask(Task):
     keys = KEYS
     kind = "image_autoencoder"
     items = "images"
-    score_rows: Mapping[str, Row] = {
-        "reconstruction_bpd": Row("reconstruction bits/dim", 4),
-        "uniform_nelbo": Row("uniform NELBO bits/dim", 4),
-        "unigram_nelbo": Row("unigram NELBO bits/dim", 4),
-        "perplexity": Row("perplexity, mean over codebooks"),
-        "used_codes": Row("codes used", 0),
-        "codebook_size": Row("  codewords in each codebook", 0),
-        "codes_seen": Row("  codes counted", 0),
-    }
+    score_rows = likelihood_rows("bits per dimension")
     default_set = "test"
     tuned = Tuned("uniform_nelbo", Row("uniform NELBO", 4))
 

@@ -12,16 +12,15 @@ from vqbn.runs.keys import (
     count,
     flag,
     folder,
-    name,
     only_with,
+    set_keys,
     task_key,
 )
 
 KEYS = (
     task_key("recognition"),
     folder("dump", "The folder of features that stage 2 made: <set>/, tokens.txt, cmvn.ark."),
-    name("train_set", "train", "The set to train on, a folder of --dump."),
-    name("dev_set", "dev", "The set to evaluate on during training, a folder of --dump."),
+    *set_keys("a folder of --dump"),
     Key(
         "cmvn",
         "global",

@@ -69,14 +69,8 @@ def prepare(config: Mapping[str, object]) -> Prepared:
             for name in ("train_set", "dev_set")
         )
         train_set.check_tokens()
-    batches = partial(
-        ChunkBatches,
-        train_set,
-        config["batch_size"],
-        config["chunk_frames"],
-        config["chunks_per_utterance"],
-        config["seed"],
-    )
+    sizes = (config[name] for name in ("batch_size", "chunk_frames", "chunks_per_utterance", "seed"))
+    batches = partial(ChunkBatches, train_set, *sizes)
     rate = development_rate(config)
 
     def score(model: nn.Module) -> dict[str, float | bool | None]:
