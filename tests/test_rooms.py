@@ -100,3 +100,10 @@ def test_there_is_no_circle():
 
     for module in MODULES:
         visit(module, ())
+
+
+def test_the_page_about_it_has_the_rooms_in_order_and_names_files_that_there_are():
+    text = (PACKAGE.parent / "docs/architecture.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\w+)/` \|", text, re.MULTILINE) == [room for rooms in FLOORS for room in rooms]
+    for path in re.findall(r"`((?:\w+/)+\w+\.\w+)`", text):
+        assert any((folder / path).is_file() for folder in (PACKAGE, PACKAGE.parent)), path
