@@ -72,7 +72,6 @@ class VectorBatches(EndlessBatches):
 class ToyTask(Task):
     name = kind = "toy"
     keys = KEYS
-    items = "vectors"
     score_rows = {"squared_error": Row("squared error", 4), "perplexity": Row("perplexity")}  # noqa: RUF012
     tuned = Tuned("squared_error", Row("squared error", 3))
 

@@ -43,7 +43,7 @@ def task_of_config(argv: Sequence[str], prog: str, description: str) -> Task:
 def task_of_command(argv: Sequence[str], prog: str, description: str) -> Task:
     """The task of the run that a command is about: --task, or else that of the folder --expdir.
 
-    With --help and neither, the help says how to name one, and the command ends.
+    With neither, the help says how to name one, and the command ends.
 
     Args:
         argv: arguments without the command's name.
@@ -51,7 +51,7 @@ def task_of_command(argv: Sequence[str], prog: str, description: str) -> Task:
         description: for that help.
 
     Raises:
-        InputError: there is no such task or run, or neither is named.
+        InputError: there is no such task or run.
     """
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     first.add_argument("--expdir")
@@ -64,8 +64,9 @@ def task_of_command(argv: Sequence[str], prog: str, description: str) -> Task:
         return find_task(args.task) if args.task else task_of_run(args.expdir)
     options = argparse.ArgumentParser(prog, description=description, epilog=HELP.format("--expdir"))
     add_run_options(options)
-    options.parse_args(argv if {"-h", "--help"} & set(argv) else [])
-    raise AssertionError("--expdir is needed")
+    if {"-h", "--help"} & set(argv):
+        options.parse_args(["--help"])
+    options.error("--expdir is needed")
 
 
 def add_run_options(options: argparse.ArgumentParser) -> None:

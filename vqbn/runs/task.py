@@ -131,9 +131,8 @@ class Task(ABC):
 
     Attributes:
         name: in configurations and on the command line.
-        keys: of the configuration; see `keys.task_keys`.
+        keys: of the configuration; begun by `keys.task_key`.
         kind: the name under which a checkpoint holds what describes the model; that of the module's `kind`.
-        items: what a set has many of, for the log: "utterances".
         score_rows: key of scores.json → how it is shown, in this order.
         tuned: what a search over settings makes small.
         symbols: what a probe reads from codes in `vqbn-scale-study`, such as "phone"; "" for nothing.
@@ -143,7 +142,6 @@ class Task(ABC):
     name: ClassVar[str]
     keys: ClassVar[Sequence[Key]]
     kind: ClassVar[str]
-    items: ClassVar[str]
     score_rows: ClassVar[Mapping[str, Row]]
     tuned: ClassVar[Tuned]
     symbols: ClassVar[str] = ""

@@ -25,7 +25,6 @@ class HandwritingTask(Task):
     name = "handwriting"
     keys = KEYS
     kind = "line_autoencoder"
-    items = "lines"
     score_rows: Mapping[str, Row] = likelihood_rows("bits per pixel") | {
         "character_accuracy": Row("character accuracy %", 2, 100),
         "probe_cer": Row("CER % of the index-only probe", 2),

@@ -24,7 +24,6 @@ class ImageTask(Task):
     name = "images"
     keys = KEYS
     kind = "image_autoencoder"
-    items = "images"
     score_rows = likelihood_rows("bits per dimension")
     default_set = "test"
     tuned = Tuned("uniform_nelbo", Row("uniform NELBO", 4))

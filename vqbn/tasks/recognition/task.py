@@ -26,7 +26,6 @@ class RecognitionTask(Task):
     name = "recognition"
     keys = KEYS
     kind = "recognizer"
-    items = "utterances"
     score_rows = ROWS
     tuned = TUNED
     symbols = "phone"
