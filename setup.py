@@ -22,7 +22,10 @@ recipes = [
     "rich>=13",
     "matplotlib>=3.8",
     "tensorboard>=2.14",
+    "safetensors>=0.4",
 ]
+# What vqbn.load needs of a model folder's kind, and nothing of training.
+models = ["safetensors>=0.4", "kaldi-native-fbank>=1.20", "soundfile>=0.12", "scipy>=1.11", "pillow>=10"]
 mini = ["espeakng-loader>=0.2"]
 images = ["scikit-learn>=1.4", "pillow>=10"]
 align = ["pocketsphinx>=5.0"]
@@ -46,7 +49,6 @@ test = [
     "ruff>=0.6",
     "hypothesis>=6",
     "scikit-learn>=1.4",
-    "safetensors>=0.4",
     "accelerate>=1.0",
     "onnx>=1.16",
     "onnxscript>=0.3",
@@ -68,6 +70,7 @@ commands = {
     "vqbn-split-speakers": "split_speakers",
     "vqbn-train": "train",
     "vqbn-encode": "encode",
+    "vqbn-export": "export",
     "vqbn-decode": "decode",
     "vqbn-reconstruct": "reconstruct",
     "vqbn-score": "score",
@@ -108,6 +111,7 @@ setup(
     extras_require={
         "recipes": recipes,
         "mini": mini,
+        "models": models,
         "images": images,
         "align": align,
         "wsj": wsj,

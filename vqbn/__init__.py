@@ -1,5 +1,6 @@
 """vqbn: vector-quantised bottlenecks that do not collapse."""
 
+import importlib
 from typing import TYPE_CHECKING
 
 from vqbn.version import __version__
@@ -27,6 +28,7 @@ __all__ = [
     "__version__",
     "diagnose",
     "kmeans",
+    "load",
     "nearest_codes",
     "parameter_groups",
     "perplexity",
@@ -36,6 +38,9 @@ __all__ = [
 
 
 def __getattr__(name: str):
+    if name == "load":
+        # By name, since everything else in the package imports this module.
+        return importlib.import_module("vqbn.tasks").load_model
     # Looked up when first used: commands that need no torch start without its seconds of import.
     if name in __all__:
         import vqbn.bottleneck

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+CHANNELS = 3  # static, delta, delta-delta
+
 
 def delta_kernels(order: int = 2, window: int = 2) -> list[np.ndarray]:
     """Give the filters of the static features and their derivatives up to `order`.
@@ -18,6 +20,28 @@ def delta_kernels(order: int = 2, window: int = 2) -> list[np.ndarray]:
     for _ in range(order):
         kernels.append(np.convolve(kernels[-1], slope))
     return kernels
+
+
+def scale_and_shift(mean: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What normalises features of this float64 mean and standard deviation: they are multiplied and added; float32."""
+    return (1 / std).astype(np.float32), (-mean / std).astype(np.float32)
+
+
+def to_channels(features: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Normalise features with their derivatives, in place, and lay them out as a network sees them.
+
+    Args:
+        features: float32 (frames, CHANNELS · height), as `add_deltas` gives them.
+        scale: float32 (CHANNELS · height,).
+        shift: as `scale`.
+
+    Returns:
+        float32 (frames, height, CHANNELS): height and channels as an image's height and colours.
+    """
+    features *= scale
+    features += shift
+    # From (frames, channels · height).
+    return features.reshape(len(features), CHANNELS, -1).transpose(0, 2, 1)
 
 
 def add_deltas(features: np.ndarray, order: int = 2, window: int = 2) -> np.ndarray:

@@ -8,10 +8,9 @@ import numpy as np
 from vqbn.errors import InputError
 from vqbn.kaldi.archive import read_scp
 from vqbn.kaldi.cmvn import Cmvn, read_cmvn, read_speaker_cmvn
-from vqbn.kaldi.deltas import add_deltas
+from vqbn.kaldi.deltas import CHANNELS, add_deltas, scale_and_shift, to_channels
 from vqbn.kaldi.tokens import Tokens
 
-CHANNELS = 3  # static, delta, delta-delta
 REACH = 4  # frames on either side that the second derivative looks at
 
 
@@ -90,8 +89,7 @@ class SpeechDataset:
             raise InputError(f"{self.folder}: CMVN statistics of {found} dimensions; expected static and two deltas")
         self.height = dims[0] // CHANNELS
         self._normalisation = {
-            speaker: ((1 / each.std).astype(np.float32), (-each.mean / each.std).astype(np.float32))
-            for speaker, each in ((speaker, by_speaker[speaker]) for speaker in speakers)
+            speaker: scale_and_shift(by_speaker[speaker].mean, by_speaker[speaker].std) for speaker in speakers
         }
         self._cache: dict[str, np.ndarray] | None = {} if cache else None
         self._segments: dict[str, np.ndarray] = {}
@@ -162,11 +160,7 @@ class SpeechDataset:
         return static
 
     def _normalise(self, utterance: str, features: np.ndarray) -> np.ndarray:
-        scale, shift = self._normalisation[self._speakers[utterance]]
-        features *= scale
-        features += shift
-        # From (frames, channels · height): the network sees height and channels as an image's height and colours.
-        return features.reshape(-1, CHANNELS, self.height).transpose(0, 2, 1)
+        return to_channels(features, *self._normalisation[self._speakers[utterance]])
 
     def _read_map(self, name: str) -> dict[str, str]:
         path = self.folder / name

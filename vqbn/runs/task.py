@@ -15,11 +15,12 @@ from vqbn.runs.results import Result
 if TYPE_CHECKING:
     import lightning.pytorch as pl
     import numpy as np
-    from torch import nn
+    from torch import Tensor, nn
 
     from vqbn.metrics.evaluation import Evaluation
     from vqbn.metrics.probe import Coded
     from vqbn.runs.loaded import Loaded
+    from vqbn.runs.model_folder import ModelFolder
 
 Config = Mapping[str, object]
 
@@ -42,6 +43,19 @@ class Prepared:
     data: "pl.LightningDataModule"
     evaluate: "Callable[[nn.Module], Mapping[str, float | bool | None]]"
     size: str
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """How a model's input is made of files, for a model folder.
+
+    Attributes:
+        settings: plain values, for config.json.
+        arrays: tensors, such as CMVN statistics.
+    """
+
+    settings: dict[str, object] = field(default_factory=dict)
+    arrays: "dict[str, Tensor]" = field(default_factory=dict)
 
 
 class Row(NamedTuple):
@@ -136,6 +150,7 @@ class Task(ABC):
         score_rows: key of scores.json → how it is shown, in this order.
         tuned: what a search over settings makes small.
         symbols: what a probe reads from codes in `vqbn-scale-study`, such as "phone"; "" for nothing.
+        example: a line of Python that uses `model`, for a model's card.
         default_set: the set that is decoded and scored where none is named.
     """
 
@@ -145,6 +160,7 @@ class Task(ABC):
     score_rows: ClassVar[Mapping[str, Row]]
     tuned: ClassVar[Tuned]
     symbols: ClassVar[str] = ""
+    example: ClassVar[str] = "help(model)"
     default_set: ClassVar[str] = "dev"
 
     # Training.
@@ -196,6 +212,22 @@ class Task(ABC):
             without codewords the projection.
         """
         raise InputError(f"{loaded.path}: a model of the task {self.name}, whose latents can't be taken alone")
+
+    def front_end(self, loaded: "Loaded") -> FrontEnd:
+        """How the model's input is made, from what the run's data folder says.
+
+        Raises:
+            InputError: the folder is not there any more, or damaged.
+        """
+        raise InputError(f"{loaded.path}: a model of the task {self.name}, which vqbn-export can't give away")
+
+    def load(self, folder: "ModelFolder") -> object:
+        """What a model folder gives to use: `vqbn.load`.
+
+        Raises:
+            InputError: the folder's files don't fit each other.
+        """
+        raise InputError(f"{folder.path}: a model of the task {self.name}, which vqbn.load can't use")
 
     def encode(self, loaded: "Loaded", args: argparse.Namespace) -> None:
         """Write the codes of files that the model was not made for: `vqbn-encode`."""

@@ -98,6 +98,24 @@ def task_of_results(results: "Sequence[Result]", source: str) -> "Task":
     return find_task(found.pop(), source)
 
 
+def load_model(folder: str | Path) -> object:
+    """A model out of a folder of vqbn-export, ready for recordings, scans or pictures; executes nothing in it.
+
+    Args:
+        folder: holds config.json and model.safetensors.
+
+    Returns:
+        Of a recogniser a `tasks.recognition.use.SpeechModel`, of handwriting a `LineModel`, of images an `ImageModel`.
+
+    Raises:
+        InputError: the folder is damaged, foreign, of a newer version, or of a task that is not installed.
+    """
+    from vqbn.runs.model_folder import read_model_folder
+
+    found = read_model_folder(folder)
+    return find_task(found.about["task"], f"{found.path / 'config.json'}: task").load(found)
+
+
 def _task_name(result: "Result") -> str | None:
     if result.task:
         return result.task

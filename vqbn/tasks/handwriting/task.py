@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vqbn.runs.options import positive
-from vqbn.runs.task import Config, Decoding, Prepared, Row, Runs, Task, Tuned, likelihood_rows, norms
+from vqbn.runs.records import read_record
+from vqbn.runs.task import Config, Decoding, FrontEnd, Prepared, Row, Runs, Task, Tuned, likelihood_rows, norms
 from vqbn.tasks.handwriting.keys import KEYS
 
 if TYPE_CHECKING:
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from vqbn.metrics.evaluation import Evaluation
     from vqbn.metrics.probe import Coded
     from vqbn.runs.loaded import Loaded
+    from vqbn.runs.model_folder import ModelFolder
     from vqbn.tasks.handwriting.model import LineAutoencoder
+    from vqbn.tasks.handwriting.use import LineModel
 
 
 # What computes is imported where it is used: --help and a wrong key need not wait for torch.
@@ -31,6 +34,7 @@ class HandwritingTask(Task):
     }
     tuned = Tuned("reconstruction_bpd", Row("bits per pixel", 4))
     symbols = "character"
+    example = 'print(model.units("line.png"))'
 
     def prepare(self, config: Config) -> Prepared:
         from vqbn.tasks.handwriting.training import prepare
@@ -59,6 +63,15 @@ class HandwritingTask(Task):
         from vqbn.tasks.handwriting.latents import latents
 
         return latents(loaded, place, device)
+
+    def front_end(self, loaded: "Loaded") -> FrontEnd:
+        info = read_record(Path(loaded.config["dump"]) / "info.json", {"binarize": str}, "run stage 2 again")
+        return FrontEnd({"binarize": info["binarize"]})
+
+    def load(self, folder: "ModelFolder") -> "LineModel":
+        from vqbn.tasks.handwriting.use import LineModel
+
+        return LineModel(folder, self)
 
     def add_decode_options(self, options: argparse.ArgumentParser) -> None:
         options.add_argument("--dump", required=True, help="the folder of lines that stage 2 packed")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vqbn.runs.options import positive
-from vqbn.runs.task import Config, Decoding, Prepared, Row, Runs, Task, Tuned, likelihood_rows, norms
+from vqbn.runs.task import Config, Decoding, FrontEnd, Prepared, Row, Runs, Task, Tuned, likelihood_rows, norms
 from vqbn.tasks.images.keys import KEYS
 
 if TYPE_CHECKING:
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
     from vqbn.metrics.evaluation import Evaluation
     from vqbn.runs.loaded import Loaded
+    from vqbn.runs.model_folder import ModelFolder
     from vqbn.tasks.images.model import ImageAutoencoder
+    from vqbn.tasks.images.use import ImageModel
 
 
 # What computes is imported where it is used: --help and a wrong key need not wait for torch.
@@ -26,6 +28,7 @@ class ImageTask(Task):
     kind = "image_autoencoder"
     score_rows = likelihood_rows("bits per dimension")
     default_set = "test"
+    example = 'print(model.units("picture.png"))'
     tuned = Tuned("uniform_nelbo", Row("uniform NELBO", 4))
 
     def prepare(self, config: Config) -> Prepared:
@@ -55,6 +58,14 @@ class ImageTask(Task):
         from vqbn.tasks.images.latents import latents
 
         return latents(loaded, place, device)
+
+    def front_end(self, loaded: "Loaded") -> FrontEnd:
+        return FrontEnd()
+
+    def load(self, folder: "ModelFolder") -> "ImageModel":
+        from vqbn.tasks.images.use import ImageModel
+
+        return ImageModel(folder, self)
 
     def encode(self, loaded: "Loaded", args: argparse.Namespace) -> None:
         from vqbn.tasks.images.encoding import encode_folder

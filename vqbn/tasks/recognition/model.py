@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from vqbn.kaldi.speech import CHANNELS
+from vqbn.kaldi.deltas import CHANNELS
 from vqbn.nets.deepspeech2 import DeepSpeech2Encoder, all_whole, speech_convolutions
 from vqbn.nets.latent_mixer import LatentMixer
 from vqbn.runs.build import build_bottleneck

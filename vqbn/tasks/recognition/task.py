@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vqbn.runs.options import positive
-from vqbn.runs.task import Config, Decoding, Prepared, Runs, Task, norms
+from vqbn.runs.task import Config, Decoding, FrontEnd, Prepared, Runs, Task, norms
 from vqbn.tasks.recognition.keys import KEYS
 from vqbn.tasks.recognition.scores import ROWS, TUNED, development_rate
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from vqbn.metrics.evaluation import Evaluation
     from vqbn.metrics.probe import Coded
     from vqbn.runs.loaded import Loaded
+    from vqbn.runs.model_folder import ModelFolder
     from vqbn.tasks.recognition.model import Recognizer
+    from vqbn.tasks.recognition.use import SpeechModel
 
 
 # What computes is imported where it is used: --help and a wrong key need not wait for torch.
@@ -29,6 +31,7 @@ class RecognitionTask(Task):
     score_rows = ROWS
     tuned = TUNED
     symbols = "phone"
+    example = 'print(model.recognize("a.wav").text, model.units("a.wav"))'
 
     def check(self, config: Config) -> tuple[str, str] | None:
         token_type = config["token_type"]
@@ -74,6 +77,16 @@ class RecognitionTask(Task):
         from vqbn.tasks.recognition.latents import latents
 
         return latents(loaded, place, device)
+
+    def front_end(self, loaded: "Loaded") -> FrontEnd:
+        from vqbn.tasks.recognition.latents import front_end
+
+        return front_end(loaded)
+
+    def load(self, folder: "ModelFolder") -> "SpeechModel":
+        from vqbn.tasks.recognition.use import SpeechModel
+
+        return SpeechModel(folder, self)
 
     def add_decode_options(self, options: argparse.ArgumentParser) -> None:
         options.add_argument("--dump", required=True, help="the folder of features that stage 2 made")
