@@ -70,9 +70,8 @@ def test_values_whose_squares_float32_cannot_hold_enter_no_statistic(huge, whole
             # Two that would cancel out in a sum.
             x[4, 0], x[7, 0] = huge, -huge
             valid[[4, 7]] = False
-        assert torch.allclose(
-            norm(x, whole=seen_to_be_usable(x, None, True) and whole)[valid], expected(x, valid)[valid]
-        )
+        found = norm(x, whole=whole and seen_to_be_usable(x, None, waiting=True))
+        assert torch.allclose(found[valid], expected(x, valid)[valid])
         assert torch.allclose(norm.running_mean, expected.running_mean)
         assert torch.allclose(norm.running_var, expected.running_var)
 

@@ -227,7 +227,7 @@ def test_activation_checkpointing_is_refused_where_it_would_count_twice(reentran
     vq = bottleneck()
     x = torch.randn(3, 5, 6, requires_grad=True)
     output = checkpoint(lambda x: vq(x).quantized.sum(), x, use_reentrant=reentrant)
-    with pytest.raises(RuntimeError, match="activation checkpointing.*leave the bottleneck out"):
+    with pytest.raises(RuntimeError, match=r"activation checkpointing.*leave the bottleneck out"):
         output.backward()
     vq.eval()
     checkpoint(lambda x: vq(x).quantized.sum(), x, use_reentrant=reentrant).backward()
@@ -237,14 +237,14 @@ def test_activation_checkpointing_is_refused_where_it_would_count_twice(reentran
 def test_a_script_and_the_transforms_of_torch_func_are_refused_by_name():
     vq, x = bottleneck(), torch.randn(3, 5, 6)
     for model in (vq, nn.Sequential(vq)):
-        with pytest.raises(RuntimeError, match="torch.jit.script.*torch.export.export"):
+        with pytest.raises(RuntimeError, match=r"torch\.jit\.script.*torch\.export\.export"):
             torch.jit.script(model)
     for call in (
         lambda: torch.func.vmap(lambda x: vq(x).quantized)(x),
         lambda: torch.func.grad(lambda x: vq(x).loss)(x),
         lambda: torch.func.jvp(lambda x: vq(x).quantized, (x,), (x,)),
     ):
-        with pytest.raises(RuntimeError, match="VQBottleneck.*torch.func"):
+        with pytest.raises(RuntimeError, match=r"VQBottleneck.*torch\.func"):
             call()
     weights = {name: torch.zeros_like(parameter) for name, parameter in vq.named_parameters()}
     assert not torch.func.functional_call(vq.eval(), weights, (x,)).quantized.any()
