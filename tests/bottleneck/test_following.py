@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import itertools
 import logging
 
 import pytest
@@ -318,6 +319,64 @@ def test_frozen_it_does_not_change(how, options):
         assert torch.equal(value, before[name]), name
     x = batch(7, 1)
     assert torch.equal(vq(model[0](x)).quantized, copy.deepcopy(vq).eval()(model[0](x)).quantized)
+
+
+@pytest.mark.parametrize("update", ["gradient", "ema"])
+@pytest.mark.parametrize("follow", [True, False])
+def test_a_frozen_codebook_stays_while_the_rest_learns(update, follow):
+    vq = bottleneck(ReestimationSchedule(3, 40, 3), normalization="batch", update=update)
+    optimizer = torch.optim.Adam(vq.parameters(), 1e-2)
+    if follow:
+        vq.follow(optimizer)
+
+    def train(steps: range) -> None:
+        for step in steps:
+            output = vq(batch(step))
+            optimizer.zero_grad()
+            (output.loss + output.quantized.square().mean()).backward()
+            optimizer.step()
+
+    train(range(1, 8))
+    done = len(vq.reestimations)
+    assert done > 0
+    assert not vq.codebook_frozen
+    vq.codebook_frozen = True
+    tensors = dict(vq.named_parameters()) | dict(vq.named_buffers())
+    before = {name: tensor.clone() for name, tensor in tensors.items()}
+    assert vq.codebook_frozen
+    assert copy.deepcopy(vq).codebook_frozen
+    assert not [name for name in vq.state_dict() if "frozen" in name]
+    train(range(8, 20))
+    for name, tensor in tensors.items():
+        # Without an optimiser to follow, the last forward left its update to the next, a frozen one: it isn't done.
+        assert torch.equal(tensor, before[name]) == name.startswith(("codebook", "ema_")), name
+    assert len(vq.reestimations) == done
+    assert vq.updates == 19 - (not follow), "updates are counted all the same"
+    vq.codebook_frozen = False
+    train(range(20, 30))
+    assert not torch.equal(vq.codebook, before["codebook"])
+    assert len(vq.reestimations) > done
+
+
+def test_a_parameter_that_requires_no_gradient_is_a_frozen_codebook():
+    vq = bottleneck()
+    vq.codebook.requires_grad_(False)
+    assert vq.codebook_frozen
+    vq.codebook_frozen = False
+    assert vq.codebook.requires_grad
+
+
+def test_compiled_a_codebook_freezes_too():
+    vq = bottleneck(None, update="ema")
+    forward = torch.compile(vq, fullgraph=True, backend="aot_eager")
+    states = []
+    for step, frozen in enumerate([False, False, True, True, False, False]):
+        vq.codebook_frozen = frozen
+        forward(batch(step))
+        states.append(vq.codebook.clone())
+    # A forward begins with what the one before it left to do.
+    moved = [not torch.equal(one, other) for one, other in itertools.pairwise(states)]
+    assert moved == [True, False, False, True, True]
 
 
 def test_a_frozen_codebook_is_not_clustered():

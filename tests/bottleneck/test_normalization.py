@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from vqbn.bottleneck.normalization import MaskedBatchNorm
+from vqbn.bottleneck.padding import seen_to_be_usable
 
 
 @pytest.mark.parametrize("offset", [0.0, 100.0])
@@ -54,6 +55,42 @@ def test_a_batch_without_vectors_changes_no_statistic():
     assert norm(torch.randn(0, 3)).shape == (0, 3)
     assert torch.equal(norm.running_mean, before[0])
     assert torch.equal(norm.running_var, before[1])
+
+
+@pytest.mark.parametrize("huge", [1e20, -1e20, 3e38, 1e16])
+@pytest.mark.parametrize("whole", [False, True])
+def test_values_whose_squares_float32_cannot_hold_enter_no_statistic(huge, whole):
+    """Or the running variance would be infinite, and from the next batch on not a number."""
+    torch.manual_seed(0)
+    norm, expected = MaskedBatchNorm(3), MaskedBatchNorm(3)
+    for step in range(4):
+        x = torch.randn(20, 3)
+        valid = torch.ones(20, dtype=torch.bool)
+        if step == 1:
+            # Two that would cancel out in a sum.
+            x[4, 0], x[7, 0] = huge, -huge
+            valid[[4, 7]] = False
+        found = norm(x, whole=whole and seen_to_be_usable(x, None, waiting=True))
+        assert torch.allclose(found[valid], expected(x, valid)[valid])
+        assert torch.allclose(norm.running_mean, expected.running_mean)
+        assert torch.allclose(norm.running_var, expected.running_var)
+
+
+def test_inverted_it_gives_the_vectors_back():
+    torch.manual_seed(0)
+    norm = MaskedBatchNorm(3)
+    with torch.no_grad():
+        norm.weight.copy_(torch.tensor([0.5, 2.0, -1.5]))
+        norm.bias.copy_(torch.arange(3.0))
+    for learning in (True, False):
+        x = 5 + 3 * torch.randn(40, 3)
+        normalized, mean, variance = norm.with_statistics(x, learning=learning)
+        assert torch.allclose(norm.invert(normalized, mean, variance), x, atol=1e-5)
+        if learning:
+            assert torch.allclose(mean, x.mean(0))
+            assert torch.allclose(variance, x.var(0, unbiased=False))
+        else:
+            assert torch.equal(normalized, norm(x, learning=False))
 
 
 def test_a_single_vector_is_no_error():

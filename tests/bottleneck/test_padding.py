@@ -94,6 +94,9 @@ def test_lengths_are_a_mask():
     vq = VQBottleneck(6, 4, 8).eval()
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 0, 0, 0, 0]], dtype=torch.bool)
     by_lengths, by_mask = vq(x, lengths=torch.tensor([5, 2, 0])), vq(x, mask=mask)
+    for lengths in ([5, 2, 0], (5, 2, 0), torch.tensor([5, 2, 0]).numpy()):
+        assert torch.equal(valid_positions(x, lengths=lengths), mask)
+    assert valid_positions(x[:0], lengths=[]).shape == (0, 5)
     assert all(torch.equal(a, b) for a, b in zip(by_lengths, by_mask, strict=True))
     assert valid_positions(x) is None
 
@@ -105,6 +108,11 @@ def test_lengths_are_a_mask():
         ({"lengths": torch.tensor([1, 2, 6])}, ValueError, r"0\.\.5"),
         ({"lengths": torch.tensor([1, -2, 5])}, ValueError, r"0\.\.5"),
         ({"lengths": torch.tensor([1.0, 0.5, 1.0])}, TypeError, "integers"),
+        ({"lengths": [1.0, 0.5, 1.0]}, TypeError, "integers"),
+        ({"lengths": [1, 2]}, ValueError, "batch of 3"),
+        ({"lengths": [1, [2], 3]}, TypeError, r"\[1, \[2\], 3\]"),
+        ({"lengths": 3}, TypeError, "one per sequence"),
+        ({"mask": [[True] * 5] * 3}, TypeError, "bool tensor .* not list"),
         ({"mask": torch.ones(3, 4, dtype=torch.bool)}, ValueError, r"\(3, 5\)"),
         ({"mask": torch.ones(3, 5)}, TypeError, "bool"),
         ({"mask": torch.ones(3, 5, dtype=torch.bool), "lengths": torch.tensor([1, 2, 3])}, ValueError, "not both"),

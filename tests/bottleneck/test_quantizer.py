@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from vqbn import LinearBottleneck, ReestimationSchedule, VQBottleneck
 
@@ -179,6 +180,76 @@ def test_vectors_with_non_finite_values_enter_nothing(update, bad):
     assert torch.allclose(one.learner.reservoir.sample(), other.learner.reservoir.sample(), atol=1e-5)
 
 
+@pytest.mark.parametrize("huge", [1e20, 1e16])
+@pytest.mark.parametrize("update", ["gradient", "ema"])
+@pytest.mark.parametrize("projection", [True, False])
+def test_a_finite_vector_that_float32_cannot_square_enters_nothing_either(update, huge, projection):
+    schedule = ReestimationSchedule(3, 30, 9)
+    options = {"update": update, "normalization": "batch", "reestimation": schedule, "reservoir_size": 60}
+    options |= {"projection": projection, "code_dim": 6}
+    one, other = bottleneck(**options), bottleneck(**options)
+    for step in range(14):
+        x = torch.randn(2, 9, 6)
+        mask = torch.ones(2, 9, dtype=torch.bool)
+        if step in (1, 5):
+            x[0, 8, 3], x[1, 8, 3] = huge, -huge
+            mask[:, 8] = False
+        expected, output = one(x, mask=mask), other(x)
+        assert torch.equal(output.indices, expected.indices)
+        assert torch.allclose(output.loss, expected.loss)
+        assert torch.allclose(output.quantized[mask], expected.quantized[mask])
+        assert not mask.all() or output.quantized.isfinite().all()
+    assert [event.update for event in other.reestimations] == [3, 12]
+    for name, value in one.state_dict().items():
+        assert name == "_extra_state" or torch.allclose(value, other.state_dict()[name], atol=1e-5)
+
+
+@pytest.mark.parametrize("update", ["gradient", "ema"])
+def test_training_forwards_in_inference_mode_leave_what_others_leave(update):
+    states = []
+    for context in (torch.no_grad, torch.inference_mode):
+        vq = bottleneck(
+            update=update, normalization="batch", reestimation=ReestimationSchedule(4, 9, 3), reservoir_size=60
+        )
+        for step in range(12):
+            x = torch.randn(2, 10, 6, generator=torch.Generator().manual_seed(step))
+            with context() if step in (0, 1, 5, 8) else torch.enable_grad():
+                output = vq(x)
+            if output.loss.requires_grad:
+                (output.loss + output.quantized.sum()).backward()
+        states.append(vq.state_dict())
+    for name, value in states[0].items():
+        assert torch.equal(value, states[1][name]), name
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_activation_checkpointing_is_refused_where_it_would_count_twice(reentrant):
+    vq = bottleneck()
+    x = torch.randn(3, 5, 6, requires_grad=True)
+    output = checkpoint(lambda x: vq(x).quantized.sum(), x, use_reentrant=reentrant)
+    with pytest.raises(RuntimeError, match=r"activation checkpointing.*leave the bottleneck out"):
+        output.backward()
+    vq.eval()
+    checkpoint(lambda x: vq(x).quantized.sum(), x, use_reentrant=reentrant).backward()
+    assert x.grad.any(), "in evaluation nothing is counted"
+
+
+def test_a_script_and_the_transforms_of_torch_func_are_refused_by_name():
+    vq, x = bottleneck(), torch.randn(3, 5, 6)
+    for model in (vq, nn.Sequential(vq)):
+        with pytest.raises(RuntimeError, match=r"torch\.jit\.script.*torch\.export\.export"):
+            torch.jit.script(model)
+    for call in (
+        lambda: torch.func.vmap(lambda x: vq(x).quantized)(x),
+        lambda: torch.func.grad(lambda x: vq(x).loss)(x),
+        lambda: torch.func.jvp(lambda x: vq(x).quantized, (x,), (x,)),
+    ):
+        with pytest.raises(RuntimeError, match=r"VQBottleneck.*torch\.func"):
+            call()
+    weights = {name: torch.zeros_like(parameter) for name, parameter in vq.named_parameters()}
+    assert not torch.func.functional_call(vq.eval(), weights, (x,)).quantized.any()
+
+
 def test_initial_codebooks_have_the_range_that_was_asked_for():
     for init, bound in (("xavier", (6 / (512 + 4)) ** 0.5), ("uniform", 1 / 512), (0.3, 0.3)):
         codebook = bottleneck(codebook_size=512, codebook_init=init).codebook
@@ -216,6 +287,8 @@ def test_arguments_of_the_wrong_type_are_refused_by_name():
         bottleneck(reestimation=(1, 2, 3))
     with pytest.raises(ValueError, match="6"):
         bottleneck()(torch.randn(2, 3, 5))
+    with pytest.raises(TypeError, match="not list"):
+        bottleneck()([[0.0] * 6])
     with pytest.raises(TypeError, match="int64"):
         bottleneck()(torch.zeros(2, 3, 6, dtype=torch.int64))
 

@@ -206,3 +206,18 @@ def test_what_does_not_fit_is_refused():
         Reservoir(2, 3).add(torch.zeros(4, 2))
     with pytest.raises(ValueError):
         Reservoir(2, 3).add(torch.zeros(3))
+
+
+def test_what_was_shown_in_inference_mode_is_as_good_as_any():
+    x = torch.randn(30, 3)
+    one, other = Reservoir(8, 3), Reservoir(8, 3)
+    for start in range(0, 30, 10):
+        one.add(x[start : start + 10])
+        with torch.inference_mode(start < 20):
+            other.add(x[start : start + 10])
+    assert torch.equal(one.sample(), other.sample())
+    with torch.inference_mode():
+        other.load_state_dict(one.state_dict())
+    other.add(x)
+    one.add(x)
+    assert torch.equal(one.sample(), other.sample())

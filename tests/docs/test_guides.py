@@ -60,13 +60,46 @@ def folder(tmp_path, monkeypatch) -> Path:
     sys.modules.pop("train", None)
 
 
+# Of torch's exporter about itself.
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore:.*LeafSpec")
 def test_the_guide_for_pytorch(folder, capfd):
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
     names = run_guide("pytorch.md", folder)
     assert [event.update for event in names["model"].bottleneck.reestimations] == [40, 80, 120]
     assert names["indices"].shape == (len(names["features"]["utt0"]), 1)
     out = capfd.readouterr().out
     assert "torch.Size([4, 50, 1]) of 128" in out
     assert "torch.Size([2, 8, 8, 64]) torch.Size([2, 8, 8, 8])" in out
+    assert "torch.Size([2, 3, 32, 32]) torch.Size([2, 8, 8, 1])" in out
+    assert "torch.Size([2, 32, 26])" in out
+    normalized, denormalized = re.findall(r"^(.*) of the variance is left$", out, re.MULTILINE)
+    assert float(normalized) > 3
+    assert float(denormalized) < 0.4
+
+
+def test_the_guide_for_settings(folder, capsys):
+    names = run_guide("settings.md", folder)
+    planned = names["bottleneck"].reestimation.updates()
+    assert [event.update for event in names["bottleneck"].reestimations] == planned == [14, 27, 40, 53]
+    out = capsys.readouterr().out
+    assert str(planned) in out
+    # So many vectors, and nearly all codewords, are what the settings promise.
+    assert all(event.vectors >= 20 * 512 and event.used > 500 for event in names["bottleneck"].reestimations)
+    assert names["bottleneck"].perplexity > 250
+
+
+def test_the_guide_for_settings_has_those_of_the_recipes():
+    text = (DOCS / "settings.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `egs/(\w+)`.*$", text, re.MULTILINE)
+    assert sorted(rows) == ["cifar10", "scribblelens", "speechocean762", "wsj"]
+    for recipe in rows:
+        line = next(line for line in text.splitlines() if line.startswith(f"| `egs/{recipe}`"))
+        base = (DOCS.parent / "egs" / recipe / "conf" / "base.yaml").read_text(encoding="utf-8")
+        keys = ("reestimation_start", "reestimation_every", "reestimation_until", "max_updates")
+        values = [re.search(rf"^{key}: (\d+)", base, re.MULTILINE)[1] for key in keys]
+        expected = [f"{int(value):,}" for value in values]
+        assert [cell.strip() for cell in line.split("|")[5:-1]] == expected, recipe
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

@@ -128,7 +128,16 @@ class CodebookLearner:
 
         Args:
             sampling: show the vectors to the reservoir; off if the codebook is frozen.
+
+        Raises:
+            RuntimeError: this forward is activation checkpointing's second, made while gradients are computed.
         """
+        # Private, but all that tells: torch's own checkpointing asks the same.
+        if torch._C._current_graph_task_id() != -1:
+            raise RuntimeError(
+                "VQBottleneck can't be inside activation checkpointing in training: its second forward would count "
+                "every vector twice; checkpoint the layers before and after it, and leave the bottleneck out"
+            )
         # Counts, sums and norms of many vectors are more than half precision can hold.
         wide = torch.promote_types(latents.dtype, torch.float32)
         norms = latents.to(wide).norm(dim=2)
@@ -222,7 +231,7 @@ class CodebookLearner:
         codebook: torch.Tensor,
         ema_counts: torch.Tensor | None,
         ema_sums: torch.Tensor | None,
-        clustering: bool,
+        free: bool,
     ) -> bool:
         """Do what is to be done between two updates, if there was a training forward since the last.
 
@@ -230,7 +239,7 @@ class CodebookLearner:
             codebook: (C, K, D), changed in place.
             ema_counts: N of equation 4, (C, K), changed in place; None without EMA.
             ema_sums: m of equation 4, (C, K, D), changed in place; None without EMA.
-            clustering: whether to cluster if it is planned; off if the codebook is frozen.
+            free: whether the codebook may change; off if it is frozen.
 
         Returns:
             Whether there is a new codebook.
@@ -241,12 +250,12 @@ class CodebookLearner:
         self.clock.updates += 1
         counts, sums = self._counts, self._sums
         self._counts = self._sums = None
-        if sums is not None:
+        if sums is not None and free:
             device = codebook.device
             ema_update(codebook, ema_counts, ema_sums, counts.to(device), sums.to(device), self.ema_decay)
         if counts is not None and self.alarm.update(counts):
             self._warn_of_collapse(codebook)
-        if not (clustering and self.schedule is not None):
+        if not (free and self.schedule is not None):
             return False
         planned = self.clock.updates + 1 in self.schedule
         if not (planned or self.clock.due):

@@ -7,19 +7,23 @@ from torch import nn
 
 from vqbn.bottleneck.distributed import sum_over_processes
 from vqbn.bottleneck.padding import usable
+from vqbn.bottleneck.wide_buffers import WideBuffers, wide_type
 
 
-class MaskedBatchNorm(nn.Module):
+class MaskedBatchNorm(WideBuffers):
     """Batch normalisation over the real vectors of a batch, those of all processes together.
 
-    Equal to `torch.nn.BatchNorm1d`, and to `SyncBatchNorm`, where nothing is padded. Vectors with non-finite values
-    enter no statistic. A batch without any vector leaves the running statistics as they are.
+    Equal to `torch.nn.BatchNorm1d`, and to `SyncBatchNorm`, where nothing is padded. Vectors with non-finite values or
+    values beyond 1e15 enter no statistic. A batch without any vector leaves the running statistics as they are. These
+    stay in float32, and what is normalised is computed in it, in a module of half precision too.
 
     Args:
         dim: dimension of the vectors.
         eps: added to the variance.
         momentum: weight of a new batch in the running statistics.
     """
+
+    wide_buffers = ("running_mean", "running_var")
 
     def __init__(self, dim: int, eps: float = 1e-5, momentum: float = 0.1):
         super().__init__()
@@ -28,8 +32,9 @@ class MaskedBatchNorm(nn.Module):
         self.momentum = momentum
         self.weight = nn.Parameter(torch.ones(dim))
         self.bias = nn.Parameter(torch.zeros(dim))
-        self.register_buffer("running_mean", torch.zeros(dim))
-        self.register_buffer("running_var", torch.ones(dim))
+        dtype = wide_type(torch.get_default_dtype())
+        self.register_buffer("running_mean", torch.zeros(dim, dtype=dtype))
+        self.register_buffer("running_var", torch.ones(dim, dtype=dtype))
 
     def extra_repr(self) -> str:
         return f"{self.dim}, eps={self.eps}, momentum={self.momentum}"
@@ -54,13 +59,38 @@ class MaskedBatchNorm(nn.Module):
         Returns:
             (N, dim).
         """
-        if not learning:
-            return (x - self.running_mean) * (self.running_var + self.eps).rsqrt() * self.weight + self.bias
-        if whole and group is None and x.device.type == "cuda" and len(x) > 1:
+        if learning and whole and group is None and x.device.type == "cuda" and len(x) > 1:
             # One kernel in the place of thirty, and as exact. On a CPU it would not be: torch adds up in float32 there.
-            return F.batch_norm(
-                x, self.running_mean, self.running_var, self.weight, self.bias, True, self.momentum, self.eps
+            wide, weight, bias = (tensor.to(self.running_mean.dtype) for tensor in (x, self.weight, self.bias))
+            normalized = F.batch_norm(
+                wide, self.running_mean, self.running_var, weight, bias, True, self.momentum, self.eps
             )
+            return normalized.to(torch.promote_types(x.dtype, self.weight.dtype))
+        return self.with_statistics(x, valid, learning, group, whole)[0]
+
+    def with_statistics(
+        self,
+        x: torch.Tensor,
+        valid: torch.Tensor | None = None,
+        learning: bool = True,
+        group: dist.ProcessGroup | None = None,
+        whole: bool = False,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Normalise vectors, and say by what.
+
+        Args:
+            x, valid, learning, group, whole: as `forward` takes them.
+
+        Returns:
+            The vectors, (N, dim), and the mean and the variance, each (dim,), that `invert` takes; gradients flow
+            through those of a batch.
+        """
+        dtype = torch.promote_types(x.dtype, self.weight.dtype)
+        x = x.to(wide_type(x.dtype))
+        if not learning:
+            mean, variance = self.running_mean, self.running_var
+            normalized = (x - mean) * (variance + self.eps).rsqrt() * self.weight + self.bias
+            return normalized.to(dtype), mean, variance
         outside = None if whole else ~usable(x.detach(), valid).unsqueeze(1)
         # In float64: rounded while it is added up, the mean of features far from zero would be off by a part of their
         # spread.
@@ -77,7 +107,12 @@ class MaskedBatchNorm(nn.Module):
             weight = self.momentum * (count > 0)
             self.running_mean.lerp_(mean, weight)
             self.running_var.lerp_(deviations / (count - 1).clamp(min=1), weight)
-        return centred * (variance + self.eps).rsqrt() * self.weight + self.bias
+        normalized = centred * (variance + self.eps).rsqrt() * self.weight + self.bias
+        return normalized.to(dtype), mean, variance
+
+    def invert(self, y: torch.Tensor, mean: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
+        """Undo the normalisation by this mean and variance, each (dim,), of vectors (..., dim)."""
+        return ((y - self.bias) / self.weight * (variance + self.eps).sqrt() + mean).to(y.dtype)
 
 
 def _without(x: torch.Tensor, outside: torch.Tensor | None) -> torch.Tensor:

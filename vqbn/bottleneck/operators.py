@@ -27,7 +27,7 @@ class Learner(Protocol):
         codebook: torch.Tensor,
         ema_counts: torch.Tensor | None,
         ema_sums: torch.Tensor | None,
-        clustering: bool,
+        free: bool,
     ) -> bool: ...
 
 
@@ -79,13 +79,13 @@ def complete_update(
     codebook: torch.Tensor,
     ema_counts: torch.Tensor | None,
     ema_sums: torch.Tensor | None,
-    clustering: bool,
+    free: bool,
     effects: torch.Tensor,
 ) -> None:
     """`CodebookLearner.complete_update`."""
-    _learners[number].complete_update(codebook, ema_counts, ema_sums, clustering)
+    _learners[number].complete_update(codebook, ema_counts, ema_sums, free)
 
 
 @complete_update.register_fake
-def _(number, codebook, ema_counts, ema_sums, clustering, effects):
+def _(number, codebook, ema_counts, ema_sums, free, effects):
     return None

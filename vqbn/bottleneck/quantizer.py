@@ -2,7 +2,7 @@
 
 import contextlib
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,27 +23,34 @@ from vqbn.bottleneck.reestimation import Reestimation
 from vqbn.bottleneck.row_sums import add_rows
 from vqbn.bottleneck.schedule import ReestimationSchedule
 from vqbn.bottleneck.state import pack, unpack
+from vqbn.bottleneck.wide_buffers import WideBuffers, wide_type
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-class VQBottleneck(nn.Module):
+class VQBottleneck(WideBuffers):
     """Replaces vectors by their nearest codewords, with codebooks that don't collapse.
 
     In order: batch normalisation if wanted; the linear projection, unless `projection` is off; the lookup; the
     straight-through estimator (section II). Without a projection the normalisation acts on the latents, one for all
-    codebooks. Everything is computed in float32 (the type of the module's parameters), under autocast too.
+    codebooks. Everything is computed in float32 (the type of the module's parameters), under autocast too; of a module
+    in half precision the moving averages and the running statistics stay in float32.
 
-    With a `reestimation` schedule, nothing is quantised before the first clustering: `quantized` is the projection,
-    the indices are -1 and the loss is 0.
+    Without a projection, batch normalisation makes `quantized` and `codebook` vectors of the normalised space: not to
+    be compared with the input, nor subtracted from it. `denormalize` maps `quantized` back into the input's space.
+
+    With a `reestimation` schedule, nothing is quantised before the first clustering: `quantized` is the projection
+    (without one what the codewords would be compared with, or with `denormalize` the input), the indices are -1 and the
+    loss is 0.
 
     **Updates.** A training forward assigns vectors and accumulates; what changes the codebook (the moving average,
     clusterings) is done between two updates. After `follow(optimizer)` an update is a step of the optimiser. Without
     it every training forward is one, and what it left to do is done when the next begins.
 
     **Freezing.** In evaluation, and where no parameter requires gradients, nothing of this module changes, batch
-    statistics included. A codebook that is a parameter and doesn't require gradients isn't clustered again.
+    statistics included. `codebook_frozen = True` freezes the codebook alone, whatever `update` is: neither gradients,
+    moving averages nor clusterings change it. Where it is a parameter, that is `codebook.requires_grad_(False)`.
 
     **Several processes.** If `torch.distributed` was initialised, batch statistics, counts, moving averages, the
     reservoir and the clustering are those of all processes' vectors, and all codebooks stay equal. Each process must
@@ -51,8 +58,8 @@ class VQBottleneck(nn.Module):
     `DistributedDataParallel` no parameter is ever unused, and `broadcast_buffers=False` saves messages: the buffers
     are equal without them.
 
-    **Not for** activation checkpointing: its second forward would count vectors twice. Nor for second derivatives
-    through it, which are refused.
+    **Not for** activation checkpointing in training (its second forward would count vectors twice), second derivatives
+    through it, the transforms of `torch.func`, and `torch.jit.script`: all are refused.
 
     Args:
         input_dim: dimension of the vectors that come in.
@@ -77,6 +84,11 @@ class VQBottleneck(nn.Module):
         balance: after each clustering, so many rounds of splitting the codewords used most in the place of those used
             least; 4 double the perplexity of codes with a lot of silence or background, at a slightly larger
             distance. The paper has none.
+        denormalize: give `quantized`, and what `decode_indices` returns, in the input's space: the codewords through
+            the inverse of the batch normalisation, with the statistics of that forward (those of the batch in training,
+            the running ones in evaluation and for `decode_indices`). Gradients flow through the inverse too. Only with
+            normalization="batch" and without a projection, which has no inverse. The loss stays that of the normalised
+            space.
 
     Raises:
         ValueError: an argument is out of its range, or two don't go together.
@@ -86,6 +98,8 @@ class VQBottleneck(nn.Module):
         ema_counts: N of equation 4, (num_codebooks, K), only with "ema".
         ema_sums: m of equation 4, like `codebook`, only with "ema".
     """
+
+    wide_buffers = ("ema_counts", "ema_sums")
 
     def __init__(
         self,
@@ -107,6 +121,7 @@ class VQBottleneck(nn.Module):
         seed: int = 0,
         verbose: bool = False,
         balance: int = 0,
+        denormalize: bool = False,
     ):
         super().__init__()
         _check_positive(
@@ -117,6 +132,8 @@ class VQBottleneck(nn.Module):
         if not projection and input_dim != code_dim:
             raise ValueError(f"without a projection input_dim ({input_dim}) must equal code_dim ({code_dim})")
         _check_choice("normalization", normalization, ("none", "batch"))
+        if denormalize and (projection or normalization != "batch"):
+            raise ValueError('denormalize undoes normalization="batch" without a projection: it needs projection=False')
         _check_choice("update", update, ("gradient", "ema"))
         _check_choice("seeding", seeding, SEEDINGS)
         if not 0 <= ema_decay < 1:
@@ -149,6 +166,7 @@ class VQBottleneck(nn.Module):
         self.commitment = commitment
         self.codebook_weight = codebook_weight
         self.reestimation = reestimation
+        self.denormalize = denormalize
 
         self.normalization = None
         if normalization == "batch":
@@ -160,8 +178,9 @@ class VQBottleneck(nn.Module):
             self.codebook = nn.Parameter(codebook)
         else:
             self.register_buffer("codebook", codebook)
-            self.register_buffer("ema_counts", torch.ones(num_codebooks, codebook_size))
-            self.register_buffer("ema_sums", codebook.clone())
+            wide = wide_type(codebook.dtype)
+            self.register_buffer("ema_counts", torch.ones(num_codebooks, codebook_size, dtype=wide))
+            self.register_buffer("ema_sums", codebook.to(wide, copy=True))
         self.switch = None
         if not list(self.parameters()):
             # Freezing a model freezes its parameters: without any, this module would not notice.
@@ -181,6 +200,7 @@ class VQBottleneck(nn.Module):
             _advice(normalization, update, reestimation),
             balance,
         )
+        self._averages_frozen = False
         self._effects = torch.zeros(1)
         self._following: Following | None = None
         self._live: weakref.ref[VQBottleneck] | None = None
@@ -242,14 +262,25 @@ class VQBottleneck(nn.Module):
             f"num_codebooks={self.num_codebooks}, update={self.update}, reestimation={self.reestimation}"
         )
 
+    def __prepare_scriptable__(self):
+        """What torch.jit.script asks for; raises, since its own error would say nothing of why."""
+        raise RuntimeError(
+            "torch.jit.script can't compile VQBottleneck: use torch.compile to train, and torch.export.export or "
+            "torch.jit.trace of the module in evaluation to take it elsewhere"
+        )
+
     # --- Forward ------------------------------------------------------------------------------------------------------
 
     def forward(
-        self, x: torch.Tensor, lengths: torch.Tensor | None = None, mask: torch.Tensor | None = None
+        self,
+        x: torch.Tensor,
+        lengths: torch.Tensor | Sequence[int] | None = None,
+        mask: torch.Tensor | None = None,
     ) -> BottleneckOutput:
         """Quantise vectors.
 
-        A vector with a non-finite value has no code: it goes through as it is, so that the task's loss shows it.
+        A vector with a non-finite value, or one beyond 1e15, whose square float32 can't add up, has no code: it goes
+        through as it is, so that the task's loss shows it.
 
         Args:
             x: (batch, time, input_dim), or (..., input_dim).
@@ -264,6 +295,7 @@ class VQBottleneck(nn.Module):
         Raises:
             ValueError: a shape doesn't fit.
             TypeError: a type doesn't fit.
+            RuntimeError: it is called under a transform of torch.func, or by activation checkpointing in training.
         """
         valid = self._checked_positions(x, lengths, mask)
         shape = x.shape[:-1]
@@ -273,14 +305,16 @@ class VQBottleneck(nn.Module):
             learning = self.training and self._is_trainable()
             if valid is not None:
                 valid = valid.reshape(-1)
-            whole = seen_to_be_usable(x, valid, waiting=learning)
+            # Asked only where the answer spares something.
+            asked = valid is not None or (learning and self.normalization is not None)
+            whole = asked and seen_to_be_usable(x, valid, waiting=learning)
             if whole:
                 valid = None
             elif valid is not None:
                 x = x.masked_fill(~valid.unsqueeze(1), 0.0)
-            latents = self._latents(x, valid, learning, whole)
+            latents, statistics = self._latents(x, valid, learning, whole)
             indices, all_coded = self._indices(latents, valid, learning)
-            quantized, loss = self._quantize(latents, indices, valid, all_coded)
+            quantized, loss = self._quantize(latents, indices, valid, all_coded, x, statistics)
         return BottleneckOutput(
             quantized.reshape(*shape, self.code_dim), indices.reshape(*shape, self.num_codebooks), loss
         )
@@ -289,7 +323,15 @@ class VQBottleneck(nn.Module):
         self, x: torch.Tensor, lengths: torch.Tensor | None, mask: torch.Tensor | None
     ) -> torch.Tensor | None:
         """Which positions are real, or None for all; raises as `forward` says."""
-        if x.shape[-1] != self.input_dim:
+        if not isinstance(x, torch.Tensor):
+            raise TypeError(f"the input must be a floating-point tensor, not {type(x).__name__}")
+        # A compiler has transforms of its own.
+        if not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():
+            raise RuntimeError(
+                "VQBottleneck doesn't work under the transforms of torch.func (grad, vmap, jvp, ...): a forward counts "
+                "vectors, and the lookup has no derivative; use loss.backward(), and leading dimensions for vmap"
+            )
+        if x.dim() == 0 or x.shape[-1] != self.input_dim:
             raise ValueError(f"the last dimension of the input must be {self.input_dim}; got {tuple(x.shape)}")
         if not x.is_floating_point():
             raise TypeError(f"the input must be a floating-point tensor, not {x.dtype}")
@@ -297,8 +339,10 @@ class VQBottleneck(nn.Module):
 
     def _latents(
         self, x: torch.Tensor, valid: torch.Tensor | None, learning: bool, whole: bool = False
-    ) -> torch.Tensor:
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor] | None]:
         """What is compared with the codewords, (N, num_codebooks, codeword_dim), of `x` (N, input_dim).
+
+        And the mean and the variance that the output is to be denormalised by, or None.
 
         `whole`: all of `x` is known to be real and finite.
         """
@@ -306,13 +350,16 @@ class VQBottleneck(nn.Module):
         if self.projection is not None:
             if self.normalization is not None:
                 x = self.normalization(x, valid, learning, group, whole)
-            return self.projection(x).view(-1, self.num_codebooks, self.codeword_dim)
+            return self.projection(x).view(-1, self.num_codebooks, self.codeword_dim), None
         latents = x.view(-1, self.num_codebooks, self.codeword_dim)
         if self.normalization is not None:
             spread = None if valid is None else valid.repeat_interleave(self.num_codebooks)
-            flat = self.normalization(latents.reshape(-1, self.codeword_dim), spread, learning, group, whole)
-            latents = flat.view_as(latents)
-        return latents
+            flat = latents.reshape(-1, self.codeword_dim)
+            if self.denormalize:
+                flat, *statistics = self.normalization.with_statistics(flat, spread, learning, group, whole)
+                return flat.view_as(latents), tuple(statistics)
+            latents = self.normalization(flat, spread, learning, group, whole).view_as(latents)
+        return latents, None
 
     def _indices(self, latents: torch.Tensor, valid: torch.Tensor | None, learning: bool) -> tuple[torch.Tensor, bool]:
         """Code indices (N, num_codebooks), whether all are known to be codes; and all that a step leaves behind."""
@@ -336,9 +383,18 @@ class VQBottleneck(nn.Module):
             return self.learner.learn(latents, codebook, valid, free)
 
     def _quantize(
-        self, latents: torch.Tensor, indices: torch.Tensor, valid: torch.Tensor | None, all_coded: bool
+        self,
+        latents: torch.Tensor,
+        indices: torch.Tensor,
+        valid: torch.Tensor | None,
+        all_coded: bool,
+        x: torch.Tensor,
+        statistics: tuple[torch.Tensor, torch.Tensor] | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The output (N, num_codebooks, codeword_dim) and the loss; `all_coded`: no index is -1."""
+        """The output (N, num_codebooks, codeword_dim) and the loss; `all_coded`: no index is -1.
+
+        With `statistics` the output is in the space of `x` (N, input_dim).
+        """
         codebook = self.codebook.view(-1, self.codeword_dim)
         codebook_weight = self.codebook_weight if self.update == "gradient" else 0.0
         if all_coded:
@@ -353,8 +409,11 @@ class VQBottleneck(nn.Module):
             quantized, distances = _Quantization.apply(
                 latents, codebook, codes, chosen, self.commitment, codebook_weight
             )
+        uncoded = latents
+        if statistics is not None:
+            quantized, uncoded = self.normalization.invert(quantized, *statistics), x.view_as(latents)
         if chosen is not None:
-            quantized = torch.where(chosen, quantized, latents)
+            quantized = torch.where(chosen, quantized, uncoded)
             if valid is not None:
                 quantized = torch.where(valid.view(-1, 1, 1), quantized, 0.0)
         loss = distances / (number * self.codeword_dim)
@@ -373,7 +432,7 @@ class VQBottleneck(nn.Module):
         return indices + torch.arange(self.num_codebooks, device=indices.device) * self.codebook_size
 
     def decode_indices(self, indices: torch.Tensor) -> torch.Tensor:
-        """Give codewords back: exactly what `quantized` was in evaluation.
+        """Give codewords back: exactly what `quantized` was in evaluation, in the input's space with `denormalize`.
 
         Args:
             indices: integers (..., num_codebooks); -1 stands for padding and gives zeros.
@@ -395,7 +454,11 @@ class VQBottleneck(nn.Module):
         flat = indices.reshape(-1, self.num_codebooks).long()
         if not torch.compiler.is_compiling() and not bool(((flat >= -1) & (flat < self.codebook_size)).all()):
             raise ValueError(f"indices must be within -1..{self.codebook_size - 1}")
-        codewords = torch.where((flat >= 0).unsqueeze(2), self._codewords(flat.clamp(min=0)), 0.0)
+        codewords = self._codewords(flat.clamp(min=0))
+        if self.denormalize:
+            norm = self.normalization
+            codewords = norm.invert(codewords, norm.running_mean, norm.running_var)
+        codewords = torch.where((flat >= 0).unsqueeze(2), codewords, 0.0)
         return codewords.reshape(*indices.shape[:-1], self.code_dim)
 
     @torch.no_grad()
@@ -416,7 +479,7 @@ class VQBottleneck(nn.Module):
         valid = self._checked_positions(x, lengths, mask)
         with torch.autocast(x.device.type, enabled=False):
             x = x.to(self.codebook.dtype).reshape(-1, self.input_dim)
-            latents = self._latents(x, None, False)
+            latents, _ = self._latents(x, None, False)
             return latents if valid is None else latents[valid.reshape(-1)]
 
     def _is_trainable(self) -> bool:
@@ -424,7 +487,7 @@ class VQBottleneck(nn.Module):
 
     def _codebook_is_free(self) -> bool:
         """Whether the codebook isn't frozen."""
-        return self._is_trainable() and (self.update == "ema" or self.codebook.requires_grad)
+        return self._is_trainable() and not self.codebook_frozen
 
     @property
     def _averages(self) -> tuple[torch.Tensor | None, torch.Tensor | None]:
@@ -510,6 +573,18 @@ class VQBottleneck(nn.Module):
     @process_group.setter
     def process_group(self, group: dist.ProcessGroup | None) -> None:
         self.learner.process_group = group
+
+    @property
+    def codebook_frozen(self) -> bool:
+        """Whether the codebook stays as it is while the rest may train; to be set. No part of the state dict."""
+        return not self.codebook.requires_grad if self.update == "gradient" else self._averages_frozen
+
+    @codebook_frozen.setter
+    def codebook_frozen(self, frozen: bool) -> None:
+        if self.update == "gradient":
+            self.codebook.requires_grad_(not frozen)
+        else:
+            self._averages_frozen = bool(frozen)
 
     @property
     def updates(self) -> int:

@@ -88,7 +88,9 @@ class Reservoir:
             vectors: float (m, D), the rows that it named, in its order.
         """
         if self._vectors is None:
-            self._vectors = torch.empty(self.capacity, self.dim, dtype=torch.float32, device=vectors.device)
+            # A tensor that was made in inference mode could not be written to outside.
+            with torch.inference_mode(False):
+                self._vectors = torch.empty(self.capacity, self.dim, dtype=torch.float32, device=vectors.device)
         self._vectors[slots.to(self._vectors.device)] = vectors.detach().to(self._vectors)
 
     def sample(self) -> torch.Tensor:
