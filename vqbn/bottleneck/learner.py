@@ -15,10 +15,17 @@ from vqbn.bottleneck.distributed import effective_group, row_counts, sum_togethe
 from vqbn.bottleneck.ema import ema_update
 from vqbn.bottleneck.lookup import nearest_codes
 from vqbn.bottleneck.padding import seen_to_be_usable, usable
-from vqbn.bottleneck.reestimation import Reestimation, reestimate_together
+from vqbn.bottleneck.reestimation import (
+    Reestimation,
+    log_from_tensor,
+    log_rows,
+    log_to_tensor,
+    reestimate_together,
+)
 from vqbn.bottleneck.reservoir import Reservoir
 from vqbn.bottleneck.row_sums import add_rows
 from vqbn.bottleneck.schedule import ReestimationSchedule
+from vqbn.bottleneck.state import largest_length
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +53,8 @@ class CodebookLearner:
     Attributes:
         clock: updates, and whether vectors are quantised yet.
         reservoir: a sample of the vectors since the last clustering, or None without a schedule.
-        reestimations: all clusterings so far.
+        reestimations: all clusterings so far; after `load` the latest of them.
+        clusterings: how many there were.
         alarm: the watch over the perplexity.
         encoder_norm: mean norm of the vectors of the last training forward, or None.
         process_group: the processes that train the codebook together; None for all.
@@ -85,6 +93,7 @@ class CodebookLearner:
             generator = torch.Generator().manual_seed(seed)
             self.reservoir = Reservoir(reservoir_size, num_codebooks * codeword_dim, generator)
         self.reestimations: list[Reestimation] = []
+        self.clusterings = 0
         self.alarm = CollapseAlarm(codebook_size)
         self.encoder_norm: torch.Tensor | None = None
         self._counts: torch.Tensor | None = None
@@ -273,7 +282,7 @@ class CodebookLearner:
             # The first codewords come from no data: their numbers mean nothing.
             self.match and self.clock.quantizing,
             # Processes that don't cluster have no generator to keep in step: each clustering seeds its own.
-            (self.seed, len(self.reestimations)),
+            (self.seed, self.clusterings),
             self.balancing,
         )
         vectors = len(self.reservoir)
@@ -287,6 +296,7 @@ class CodebookLearner:
         self.clock.quantizing = True
         done = Reestimation(self.clock.updates + 1, vectors, before, after, used, time.perf_counter() - started)
         self.reestimations.append(done)
+        self.clusterings += 1
         self._log(
             logging.INFO if self.verbose else logging.DEBUG,
             f"clustered {vectors} vectors for update {done.update} in {done.seconds:.1f} s: mean squared distance "
@@ -332,12 +342,28 @@ class CodebookLearner:
             tensors["sums"] = self._sums
         if self.reservoir is not None:
             tensors |= {f"reservoir.{name}": tensor for name, tensor in self.reservoir.state_dict().items()}
-        values = {
-            "clock": self.clock.state(),
-            "alarm": alarm,
-            "reestimations": [done.state() for done in self.reestimations],
-        }
+        tensors["reestimations"] = log_to_tensor(self.reestimations, self._planned)
+        values = {"clock": self.clock.state(), "alarm": alarm, "clusterings": self.clusterings}
         return values, tensors
+
+    @property
+    def _planned(self) -> int:
+        return 0 if self.schedule is None else len(self.schedule.updates())
+
+    @property
+    def state_length(self) -> int:
+        """Bytes that hold any `state` of this learner: its arguments alone determine them."""
+        counts = (self.num_codebooks, self.codebook_size)
+        shapes = dict.fromkeys(("counts", "alarm_counts", "alarm_last_counts"), (torch.int64, counts))
+        shapes["reestimations"] = (torch.float64, log_rows(self._planned))
+        if self.ema_decay is not None:
+            shapes["sums"] = (torch.float64, (*counts, self.codeword_dim))
+        if self.reservoir is not None:
+            generator = len(self.reservoir.generator.get_state())
+            shapes["reservoir.vectors"] = (torch.float32, (self.reservoir.capacity, self.reservoir.dim))
+            shapes["reservoir.count"] = (torch.int64, ())
+            shapes["reservoir.generator"] = (torch.uint8, (generator,))
+        return largest_length(shapes)
 
     def load(self, values: dict, tensors: dict[str, torch.Tensor], codebook: torch.Tensor) -> None:
         """Continue from what `state` gave.
@@ -365,7 +391,12 @@ class CodebookLearner:
                 "give it the schedule that it was trained with"
             )
         self.clock = Clock(**values["clock"])
-        self.reestimations = [Reestimation(**done) for done in values["reestimations"]]
+        if "reestimations" in values:
+            # Format 1.
+            self.reestimations = [Reestimation(**done) for done in values["reestimations"]]
+        else:
+            self.reestimations = log_from_tensor(tensors["reestimations"])
+        self.clusterings = values.get("clusterings", len(self.reestimations))
         self._counts = tensors.get("counts")
         self._sums = tensors.get("sums")
         self.alarm.load(values["alarm"], tensors)

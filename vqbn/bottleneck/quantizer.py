@@ -547,10 +547,12 @@ class VQBottleneck(nn.Module):
     def get_extra_state(self) -> torch.Tensor:
         """The clock, the reservoir with its generator, what was accumulated, and the log, as one uint8 tensor.
 
+        Its length depends on the class's arguments alone. Of a log of more than 1000 clusterings it holds the latest.
         An averaged copy gives that of the bottleneck that it is a copy of.
         """
         live = None if self._live is None else self._live()
-        return pack(*(self if live is None else live).learner.state())
+        learner = (self if live is None else live).learner
+        return pack(*learner.state(), learner.state_length)
 
     def set_extra_state(self, state: torch.Tensor) -> None:
         """Continue from what `get_extra_state` gave.
