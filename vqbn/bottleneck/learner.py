@@ -10,11 +10,11 @@ import torch.distributed as dist
 
 from vqbn.bottleneck import operators
 from vqbn.bottleneck.alarm import SHARE, UPDATES, CollapseAlarm
-from vqbn.bottleneck.clock import Clock
+from vqbn.bottleneck.clock import Clock, Lineage
 from vqbn.bottleneck.distributed import effective_group, row_counts, sum_together
 from vqbn.bottleneck.ema import ema_update
 from vqbn.bottleneck.lookup import nearest_codes
-from vqbn.bottleneck.padding import seen_to_be_usable, usable
+from vqbn.bottleneck.padding import in_graph, seen_to_be_usable, usable
 from vqbn.bottleneck.reestimation import (
     Reestimation,
     log_from_tensor,
@@ -57,6 +57,7 @@ class CodebookLearner:
         clusterings: how many there were.
         alarm: the watch over the perplexity.
         encoder_norm: mean norm of the vectors of the last training forward, or None.
+        told: whether `follow` ties the bottleneck to an optimiser, or to the bottleneck that it is an averaged copy of.
         process_group: the processes that train the codebook together; None for all.
         number: what the compiled operators know this object by.
     """
@@ -98,11 +99,15 @@ class CodebookLearner:
         self.encoder_norm: torch.Tensor | None = None
         self._counts: torch.Tensor | None = None
         self._sums: torch.Tensor | None = None
+        self.told = False
+        self._lineage = Lineage()
+        self._warned_of_no_codewords = False
         self.process_group: dist.ProcessGroup | None = None
         self.number = operators.register(self)
 
     def __getstate__(self) -> dict:
-        return self.__dict__ | {"process_group": None, "number": None}
+        apart = {"process_group": None, "number": None, "told": False, "_warned_of_no_codewords": False}
+        return self.__dict__ | apart
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
@@ -110,8 +115,27 @@ class CodebookLearner:
 
     # --- In a forward -------------------------------------------------------------------------------------------------
 
+    def quantizes(self, has_codewords: torch.Tensor) -> bool:
+        """Whether vectors are replaced by codewords.
+
+        Args:
+            has_codewords: a scalar above 0 if the codebook has been clustered. A copy that others write averages to
+                hears of it so, and only so.
+        """
+        if not self.clock.quantizing and not in_graph(has_codewords) and has_codewords > 0:
+            self.clock.quantizing = True
+            if has_codewords < 0.99 and self._speaks():
+                warnings.warn(
+                    "the codewords of this copy of a bottleneck are averages with those from before the first "
+                    f"clustering, which have a weight of {1 - has_codewords.item():.0%} now: give the copy to "
+                    "follow(optimizer, averaged=...), and it takes clustered codebooks over as they are",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+        return self.clock.quantizing
+
     def assign(
-        self, latents: torch.Tensor, codebook: torch.Tensor, valid: torch.Tensor | None
+        self, latents: torch.Tensor, codebook: torch.Tensor, valid: torch.Tensor | None, has_codewords: torch.Tensor
     ) -> tuple[torch.Tensor, bool]:
         """Find codes.
 
@@ -119,11 +143,13 @@ class CodebookLearner:
             latents: (N, C, D), no gradient.
             codebook: (C, K, D).
             valid: bool (N,), False where there is padding; or None.
+            has_codewords: as `quantizes` takes it.
 
         Returns:
             Indices int64 (N, C), -1 where there is no code; and whether it is known that all have one.
         """
-        if not self.clock.quantizing:
+        if not self.clock.quantizing and not self.quantizes(has_codewords):
+            self._warn_of_no_codewords()
             return torch.full(latents.shape[:2], -1, dtype=torch.int64, device=latents.device), False
         indices = nearest_codes(latents, codebook)
         if seen_to_be_usable(latents, valid, waiting=False):
@@ -229,6 +255,7 @@ class CodebookLearner:
     def complete_update(
         self,
         codebook: torch.Tensor,
+        has_codewords: torch.Tensor,
         ema_counts: torch.Tensor | None,
         ema_sums: torch.Tensor | None,
         clustering: bool,
@@ -237,6 +264,7 @@ class CodebookLearner:
 
         Args:
             codebook: (C, K, D), changed in place.
+            has_codewords: a scalar, 1 after a clustering.
             ema_counts: N of equation 4, (C, K), changed in place; None without EMA.
             ema_sums: m of equation 4, (C, K, D), changed in place; None without EMA.
             clustering: whether to cluster if it is planned; off if the codebook is frozen.
@@ -270,6 +298,7 @@ class CodebookLearner:
             self.clock.due = True
             return False
         self._cluster(codebook, ema_counts, ema_sums)
+        has_codewords.fill_(1)
         return True
 
     def _cluster(self, codebook: torch.Tensor, ema_counts: torch.Tensor | None, ema_sums: torch.Tensor | None) -> None:
@@ -293,7 +322,7 @@ class CodebookLearner:
         self.reservoir.reset()
         self.alarm.forget_counts()
         self.clock.due = False
-        self.clock.quantizing = True
+        self.clock.quantizing = self._lineage.quantizing = True
         done = Reestimation(self.clock.updates + 1, vectors, before, after, used, time.perf_counter() - started)
         self.reestimations.append(done)
         self.clusterings += 1
@@ -313,6 +342,22 @@ class CodebookLearner:
             f"the codebook has collapsed: its perplexity, {self.alarm.perplexity:.1f}, has been under {SHARE:.0%} of "
             f"its {self.codebook_size} codewords for {UPDATES} updates. The mean norm of the codewords is {ratio} "
             f"times that of the encoder's outputs; much above 1, few codewords win them all. {self.advice}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+    def _warn_of_no_codewords(self) -> None:
+        """Once, where an evaluation without codes isn't what the schedule has planned for a training under way."""
+        updates, start = self.clock.updates, self.schedule.start
+        trained = updates > 0 and (not self.told or updates + 1 >= start)
+        left_behind = not self.told and self._lineage.quantizing
+        if self._warned_of_no_codewords or not (trained or left_behind) or not self._speaks():
+            return
+        self._warned_of_no_codewords = True
+        warnings.warn(
+            f"all indices are -1: this bottleneck has no codewords yet. It has done {updates} updates, and its first "
+            f"clustering is planned for update {start}. A copy hears of the clusterings of another bottleneck by "
+            "follow(optimizer, averaged=...), or if buffers are copied with the parameters",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -391,6 +436,7 @@ class CodebookLearner:
                 "give it the schedule that it was trained with"
             )
         self.clock = Clock(**values["clock"])
+        self._lineage.quantizing |= self.clock.quantizing
         if "reestimations" in values:
             # Format 1.
             self.reestimations = [Reestimation(**done) for done in values["reestimations"]]

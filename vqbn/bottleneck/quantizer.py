@@ -85,6 +85,8 @@ class VQBottleneck(nn.Module):
         codebook: codewords, (num_codebooks, K, code_dim / num_codebooks).
         ema_counts: N of equation 4, (num_codebooks, K), only with "ema".
         ema_sums: m of equation 4, like `codebook`, only with "ema".
+        has_codewords: a scalar, 1 from the first clustering on (or always, without a schedule), before it 0. Loops that
+            average weights carry it to their copies, which quantise where it is above 0.
     """
 
     def __init__(
@@ -162,6 +164,8 @@ class VQBottleneck(nn.Module):
             self.register_buffer("codebook", codebook)
             self.register_buffer("ema_counts", torch.ones(num_codebooks, codebook_size))
             self.register_buffer("ema_sums", codebook.clone())
+        # A float, since many such loops pass over everything else.
+        self.register_buffer("has_codewords", torch.full((), float(reestimation is None)))
         self.switch = None
         if not list(self.parameters()):
             # Freezing a model freezes its parameters: without any, this module would not notice.
@@ -229,6 +233,7 @@ class VQBottleneck(nn.Module):
             bottleneck.codebook.copy_(codewords)
             if bottleneck.update == "ema":
                 bottleneck.ema_sums.copy_(codewords)
+            bottleneck.has_codewords.fill_(1)
         bottleneck.learner.clock.quantizing = True
         return bottleneck
 
@@ -318,21 +323,21 @@ class VQBottleneck(nn.Module):
         """Code indices (N, num_codebooks), whether all are known to be codes; and all that a step leaves behind."""
         latents, codebook = latents.detach(), self.codebook
         if _exporting():
-            return self.learner.assign(latents, codebook.detach(), valid)
+            return self.learner.assign(latents, codebook.detach(), valid, self.has_codewords)
         free = learning and self._codebook_is_free()
         with torch.no_grad():
             if in_graph(latents):
                 number, effects = self.learner.number, self._effects
                 if not learning:
-                    return operators.assign(number, latents, codebook, valid), False
+                    return operators.assign(number, latents, codebook, valid, self.has_codewords), False
                 if self._following is None:
-                    operators.complete_update(number, codebook, *self._averages, free, effects)
+                    operators.complete_update(number, codebook, self.has_codewords, *self._averages, free, effects)
                 return operators.learn(number, latents, codebook, valid, free, effects), False
             # The same without the operators, which cost more than a small lookup.
             if not learning:
-                return self.learner.assign(latents, codebook, valid)
+                return self.learner.assign(latents, codebook, valid, self.has_codewords)
             if self._following is None:
-                self.learner.complete_update(codebook, *self._averages, free)
+                self.learner.complete_update(codebook, self.has_codewords, *self._averages, free)
             return self.learner.learn(latents, codebook, valid, free)
 
     def _quantize(
@@ -470,12 +475,16 @@ class VQBottleneck(nn.Module):
                 bottleneck.unfollow()
 
         self._following = Following(optimizer, copies, after_step, after_end)
+        self.learner.told = True
         for copy in copies:
             copy._live = this
+            copy.learner.told = True
             copy.learner.clock = Clock(**self.learner.clock.state())
 
     def _after_step(self) -> None:
-        renewed = self.learner.complete_update(self.codebook, *self._averages, self._codebook_is_free())
+        renewed = self.learner.complete_update(
+            self.codebook, self.has_codewords, *self._averages, self._codebook_is_free()
+        )
         if renewed and isinstance(self.codebook, nn.Parameter):
             self._following.forget_moments(self.codebook)
         for copy in self._following.copies:
@@ -487,8 +496,10 @@ class VQBottleneck(nn.Module):
         """Count training forwards as updates again."""
         if self._following is None:
             return
+        self.learner.told = False
         for copy in self._following.copies:
             copy._live = None
+            copy.learner.told = False
         self._following.end()
         self._following = None
 
@@ -496,6 +507,7 @@ class VQBottleneck(nn.Module):
     def _take_over(self, other: "VQBottleneck") -> None:
         """Become equal to `other` in what a clustering changes."""
         self.codebook.copy_(other.codebook)
+        self.has_codewords.copy_(other.has_codewords)
         if self.update == "ema":
             self.ema_counts.copy_(other.ema_counts)
             self.ema_sums.copy_(other.ema_sums)
@@ -519,7 +531,7 @@ class VQBottleneck(nn.Module):
     @property
     def quantizing(self) -> bool:
         """Whether vectors are replaced by codewords: not before the first clustering."""
-        return self.learner.clock.quantizing
+        return self.learner.quantizes(self.has_codewords)
 
     @property
     def reestimations(self) -> list[Reestimation]:
@@ -561,6 +573,16 @@ class VQBottleneck(nn.Module):
             RuntimeError: it was damaged, or belongs to a bottleneck with another reservoir or codebook.
         """
         self.learner.load(*unpack(state), self.codebook)
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *rest) -> None:
+        name, extra = f"{prefix}has_codewords", f"{prefix}_extra_state"
+        if name not in state_dict and extra in state_dict:
+            # Saved before there was this buffer: the clock alone had it.
+            values, _ = unpack(state_dict[extra])
+            state_dict[name] = torch.full((), float(values["clock"]["quantizing"]))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+        # Of a copy that had averages written to it, the buffer alone has it.
+        self.learner.quantizes(self.has_codewords)
 
 
 class _Quantization(torch.autograd.Function):
