@@ -371,6 +371,29 @@ def test_a_second_follow_replaces_the_first():
     assert vq.updates == 1
 
 
+def test_many_forwards_without_a_step_of_the_optimizer_warn_once(recwarn):
+    vq = bottleneck()
+    old = torch.optim.SGD(vq.parameters(), 0.1)
+    vq.follow(old)
+    for step in range(5):
+        vq(batch(step))
+        old.step()
+    new = torch.optim.SGD(vq.parameters(), 0.1)
+    for step in range(250):
+        assert len(recwarn.list) == (step >= 100)
+        vq(batch(step))
+        new.step()
+    assert "no step of the optimiser that this bottleneck follows" in str(recwarn.list[0].message)
+    vq.follow(new)
+    for step in range(250):
+        vq(batch(step))
+        new.step()
+    vq.unfollow()
+    for step in range(250):
+        vq(batch(step))
+    assert len(recwarn.list) == 1
+
+
 @pytest.mark.parametrize("update", ["gradient", "ema"])
 def test_new_numbers_change_no_output(update):
     outputs = []

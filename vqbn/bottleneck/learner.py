@@ -29,6 +29,9 @@ from vqbn.bottleneck.state import largest_length
 
 logger = logging.getLogger(__name__)
 
+# Training forwards that nobody accumulates gradients over before an update.
+_MANY_FORWARDS = 100
+
 
 class CodebookLearner:
     """The bookkeeping of a `VQBottleneck`: all that is neither a parameter nor a buffer.
@@ -102,6 +105,7 @@ class CodebookLearner:
         self.told = False
         self._lineage = Lineage()
         self._warned_of_no_codewords = False
+        self._forwards = 0
         self.process_group: dist.ProcessGroup | None = None
         self.number = operators.register(self)
 
@@ -191,6 +195,14 @@ class CodebookLearner:
         if len(vectors):
             self.encoder_norm = norms.mean()
         self.clock.pending = True
+        self._forwards += 1
+        if self._forwards == _MANY_FORWARDS and self._speaks():
+            warnings.warn(
+                f"{_MANY_FORWARDS} training forwards and no step of the optimiser that this bottleneck follows: its "
+                "codebook stays as it is. If there is a new optimiser, call follow(optimizer) with it",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         return indices, whole and self.clock.quantizing
 
     def _accumulate(self, vectors: torch.Tensor, indices: torch.Tensor, sampling: bool) -> None:
@@ -275,6 +287,7 @@ class CodebookLearner:
         if not self.clock.pending:
             return False
         self.clock.pending = False
+        self._forwards = 0
         self.clock.updates += 1
         counts, sums = self._counts, self._sums
         self._counts = self._sums = None
