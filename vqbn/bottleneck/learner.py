@@ -11,7 +11,7 @@ import torch.distributed as dist
 from vqbn.bottleneck import operators
 from vqbn.bottleneck.alarm import SHARE, UPDATES, CollapseAlarm
 from vqbn.bottleneck.clock import Clock, Lineage
-from vqbn.bottleneck.distributed import effective_group, row_counts, sum_together
+from vqbn.bottleneck.distributed import effective_group, overwrite, row_counts, sum_together, whole
 from vqbn.bottleneck.ema import ema_update
 from vqbn.bottleneck.lookup import nearest_codes
 from vqbn.bottleneck.padding import in_graph, seen_to_be_usable, usable
@@ -275,7 +275,7 @@ class CodebookLearner:
         """Do what is to be done between two updates, if there was a training forward since the last.
 
         Args:
-            codebook: (C, K, D), changed in place.
+            codebook: (C, K, D), or the part of it that FSDP has left here; changed in place.
             has_codewords: a scalar, 1 after a clustering.
             ema_counts: N of equation 4, (C, K), changed in place; None without EMA.
             ema_sums: m of equation 4, (C, K, D), changed in place; None without EMA.
@@ -316,10 +316,11 @@ class CodebookLearner:
 
     def _cluster(self, codebook: torch.Tensor, ema_counts: torch.Tensor | None, ema_sums: torch.Tensor | None) -> None:
         started = time.perf_counter()
+        group = effective_group(self.process_group)
         new, before, after, used = reestimate_together(
-            effective_group(self.process_group),
+            group,
             self.reservoir.sample().to(codebook.device),
-            codebook,
+            whole(codebook, self._shape, group),
             self.seeding,
             # The first codewords come from no data: their numbers mean nothing.
             self.match and self.clock.quantizing,
@@ -328,7 +329,7 @@ class CodebookLearner:
             self.balancing,
         )
         vectors = len(self.reservoir)
-        codebook.copy_(new)
+        overwrite(codebook, new, group)
         if ema_counts is not None:
             ema_counts.fill_(1)
             ema_sums.copy_(new)
@@ -345,7 +346,13 @@ class CodebookLearner:
             f"{before:.4g} before, {after:.4g} now; {used} of {self.num_codebooks * self.codebook_size} codewords used",
         )
 
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        """Of the codebook where it is in one piece."""
+        return self.num_codebooks, self.codebook_size, self.codeword_dim
+
     def _warn_of_collapse(self, codebook: torch.Tensor) -> None:
+        codebook = whole(codebook, self._shape, effective_group(self.process_group))
         if not self._speaks():
             return
         ratio = "an unknown number of"
@@ -423,17 +430,17 @@ class CodebookLearner:
             shapes["reservoir.generator"] = (torch.uint8, (generator,))
         return largest_length(shapes)
 
-    def load(self, values: dict, tensors: dict[str, torch.Tensor], codebook: torch.Tensor) -> None:
+    def load(self, values: dict, tensors: dict[str, torch.Tensor]) -> None:
         """Continue from what `state` gave.
 
         Raises:
             RuntimeError: it belongs to a codebook of another size, or to another reservoir.
         """
         for name in ("counts", "alarm_counts", "alarm_last_counts"):
-            if name in tensors and tensors[name].shape != codebook.shape[:2]:
+            if name in tensors and tensors[name].shape != self._shape[:2]:
                 raise RuntimeError(
                     f"the extra state counts the codes of {tuple(tensors[name].shape)} codebooks and codewords; "
-                    f"this bottleneck has {tuple(codebook.shape[:2])}"
+                    f"this bottleneck has {self._shape[:2]}"
                 )
         reservoir = {
             name.removeprefix("reservoir."): tensor for name, tensor in tensors.items() if name.startswith("reservoir.")

@@ -12,7 +12,7 @@ from torch import nn
 
 from vqbn.bottleneck import operators
 from vqbn.bottleneck.clock import Clock
-from vqbn.bottleneck.distributed import effective_group
+from vqbn.bottleneck.distributed import effective_group, whole
 from vqbn.bottleneck.following import Following, averaged_copies
 from vqbn.bottleneck.kmeans import SEEDINGS
 from vqbn.bottleneck.learner import CodebookLearner
@@ -49,7 +49,7 @@ class VQBottleneck(nn.Module):
     reservoir and the clustering are those of all processes' vectors, and all codebooks stay equal. Each process must
     then call the same training forwards. `process_group` (None: all processes) limits this to a group. With
     `DistributedDataParallel` no parameter is ever unused, and `broadcast_buffers=False` saves messages: the buffers
-    are equal without them.
+    are equal without them. `fully_shard`, and `FullyShardedDataParallel` with `use_orig_params=True`, need `follow`.
 
     **Not for** activation checkpointing: its second forward would count vectors twice. Nor for second derivatives
     through it, which are refused.
@@ -88,6 +88,9 @@ class VQBottleneck(nn.Module):
         has_codewords: a scalar, 1 from the first clustering on (or always, without a schedule), before it 0. Loops that
             average weights carry it to their copies, which quantise where it is above 0.
     """
+
+    # Whether the codebook in a forward is a copy that is thrown away after it.
+    _sharded = False
 
     def __init__(
         self,
@@ -237,6 +240,13 @@ class VQBottleneck(nn.Module):
         bottleneck.learner.clock.quantizing = True
         return bottleneck
 
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        # fully_shard leaves a part here between two forwards, and the whole, a copy, in them. They can't be told apart
+        # from an ordinary parameter then.
+        if name == "codebook" and hasattr(value, "full_tensor"):
+            self.__dict__["_sharded"] = True
+
     def __getstate__(self) -> dict:
         # Neither a copy nor a file follows the optimiser, or stands for a live bottleneck.
         return self.__dict__ | {"_following": None, "_live": None}
@@ -276,6 +286,8 @@ class VQBottleneck(nn.Module):
         with contextlib.nullcontext() if _exporting() else torch.autocast(x.device.type, enabled=False):
             x = x.to(self.codebook.dtype).reshape(-1, self.input_dim)
             learning = self.training and self._is_trainable()
+            if self.training and not learning:
+                self._check_parameters_are_here()
             if valid is not None:
                 valid = valid.reshape(-1)
             whole = seen_to_be_usable(x, valid, waiting=learning)
@@ -325,6 +337,8 @@ class VQBottleneck(nn.Module):
         if _exporting():
             return self.learner.assign(latents, codebook.detach(), valid, self.has_codewords)
         free = learning and self._codebook_is_free()
+        if free and self._following is None:
+            self._check_clusterings_last()
         with torch.no_grad():
             if in_graph(latents):
                 number, effects = self.learner.number, self._effects
@@ -426,6 +440,24 @@ class VQBottleneck(nn.Module):
 
     def _is_trainable(self) -> bool:
         return any(parameter.requires_grad for parameter in self.parameters())
+
+    def _check_parameters_are_here(self) -> None:
+        # Each bottleneck has one, if only the switch.
+        if not any(True for _ in self.parameters()):
+            raise RuntimeError(
+                "this VQBottleneck has no parameters of its own here, and can't be trained without: instead of "
+                "nn.DataParallel use DistributedDataParallel; instead of FullyShardedDataParallel's default use "
+                "fully_shard, or use_orig_params=True; if it is frozen, put it into evaluation: bottleneck.eval()"
+            )
+
+    def _check_clusterings_last(self) -> None:
+        if self.update == "ema" or self.reestimation is None:
+            return
+        view = not isinstance(self.codebook, nn.Parameter) and effective_group(self.process_group) is not None
+        if self._sharded or view:
+            raise RuntimeError(
+                "under FSDP a codebook can only be clustered between two forwards: call follow(optimizer) first"
+            )
 
     def _codebook_is_free(self) -> bool:
         """Whether the codebook isn't frozen."""
@@ -540,8 +572,10 @@ class VQBottleneck(nn.Module):
 
     @property
     def codeword_norm(self) -> float:
-        """Mean Euclidean norm of the codewords."""
-        return self.codebook.detach().float().norm(dim=2).mean().item()
+        """Mean Euclidean norm of the codewords; under FSDP for all processes to ask for."""
+        shape = self.num_codebooks, self.codebook_size, self.codeword_dim
+        codebook = whole(self.codebook.detach(), shape, effective_group(self.process_group))
+        return codebook.float().norm(dim=2).mean().item()
 
     @property
     def encoder_norm(self) -> float | None:
@@ -572,7 +606,7 @@ class VQBottleneck(nn.Module):
         Raises:
             RuntimeError: it was damaged, or belongs to a bottleneck with another reservoir or codebook.
         """
-        self.learner.load(*unpack(state), self.codebook)
+        self.learner.load(*unpack(state))
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *rest) -> None:
         name, extra = f"{prefix}has_codewords", f"{prefix}_extra_state"
