@@ -89,7 +89,10 @@ def test_the_operators_keep_torchs_rules():
     codebook = vq.codebook
     number, effects = vq.learner.number, torch.zeros(1)
     checks = ("test_schema", "test_faketensor")
-    torch.library.opcheck(torch.ops.vqbn.assign, (number, latents, codebook, valid), test_utils=checks)
+    torch.library.opcheck(
+        torch.ops.vqbn.assign, (number, latents, codebook, valid, vq.has_codewords), test_utils=checks
+    )
     torch.library.opcheck(torch.ops.vqbn.learn, (number, latents, codebook, None, True, effects), test_utils=checks)
-    arguments = (number, codebook.clone(), vq.ema_counts.clone(), vq.ema_sums.clone(), True, effects)
+    changed = [tensor.clone() for tensor in (codebook, vq.has_codewords, vq.ema_counts, vq.ema_sums)]
+    arguments = (number, *changed, True, effects)
     torch.library.opcheck(torch.ops.vqbn.complete_update, arguments, test_utils=checks)

@@ -212,6 +212,123 @@ def test_averaged_copies_take_the_clustered_codebook_over(update, use_buffers):
     assert torch.equal(restored.eval()(x).quantized, theirs.eval()(x).quantized)
 
 
+@torch.no_grad()
+def over_floats(copy: VQBottleneck, live: VQBottleneck) -> None:
+    theirs = live.state_dict()
+    for name, value in copy.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(theirs[name], 0.3)
+
+
+@torch.no_grad()
+def over_parameters(copy: VQBottleneck, live: VQBottleneck) -> None:
+    for mine, theirs in zip(copy.parameters(), live.parameters(), strict=True):
+        mine.lerp_(theirs, 0.3)
+
+
+@torch.no_grad()
+def over_parameters_with_buffers_copied(copy: VQBottleneck, live: VQBottleneck) -> None:
+    over_parameters(copy, live)
+    for mine, theirs in zip(copy.buffers(), live.buffers(), strict=True):
+        mine.copy_(theirs)
+
+
+@torch.no_grad()
+def over_all_of_the_state(copy: VQBottleneck, live: VQBottleneck) -> None:
+    """As timm does, types notwithstanding."""
+    for mine, theirs in zip(copy.state_dict().values(), live.state_dict().values(), strict=True):
+        mine.copy_(0.7 * mine + 0.3 * theirs)
+
+
+def by_averaged_model(**options):
+    def prepare(live: VQBottleneck):
+        averaged = AveragedModel(live, **options)
+        return averaged.module, lambda copy, live: averaged.update_parameters(live)
+
+    return prepare
+
+
+def by(loop):
+    return lambda live: (copy.deepcopy(live), loop)
+
+
+@pytest.mark.filterwarnings("ignore:the codewords of this copy")
+@pytest.mark.parametrize("follow", [True, False])
+@pytest.mark.parametrize("update", ["gradient", "ema"])
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        by(over_floats),
+        by(over_parameters_with_buffers_copied),
+        by(over_all_of_the_state),
+        by_averaged_model(),
+        by_averaged_model(use_buffers=True),
+        by_averaged_model(multi_avg_fn=get_ema_multi_avg_fn(0.7)),
+        by_averaged_model(multi_avg_fn=get_ema_multi_avg_fn(0.7), use_buffers=True),
+    ],
+)
+def test_a_copy_that_follow_was_not_told_of_quantises_when_the_live_one_does(prepare, update, follow):
+    vq = bottleneck(ReestimationSchedule(4, 9, 5), update=update)
+    theirs, average = prepare(vq)
+    optimizer = torch.optim.Adam(vq.parameters(), 1e-2)
+    if follow:
+        vq.follow(optimizer)
+    for step in range(1, 20):
+        output = vq(batch(step))
+        optimizer.zero_grad()
+        (output.loss + output.quantized.square().mean()).backward()
+        optimizer.step()
+        average(theirs, vq)
+        indices = theirs.eval()(batch(99)).indices
+        assert bool((indices >= 0).all()) == bool((indices >= 0).any()) == vq.quantizing == theirs.quantizing
+    # And so does what is saved of it.
+    restored = bottleneck(ReestimationSchedule(4, 9, 5), update=update)
+    restored.load_state_dict(theirs.state_dict())
+    assert torch.equal(restored.eval()(batch(99)).quantized, theirs(batch(99)).quantized)
+
+
+def test_a_copy_whose_codewords_are_averages_with_the_first_says_so():
+    vq = bottleneck()
+    theirs = copy.deepcopy(vq).eval()
+    for step in range(1, 6):
+        vq(batch(step))
+    over_floats(theirs, vq)
+    with pytest.warns(RuntimeWarning, match=r"a weight of 70% now: give the copy to follow"):
+        theirs(batch(99))
+
+
+@pytest.mark.parametrize("update", ["gradient", "ema"])
+def test_an_evaluation_without_codes_warns_once_if_the_live_one_has_them(update, recwarn):
+    vq = bottleneck(update=update)
+    theirs = copy.deepcopy(vq).eval()
+    optimizer = torch.optim.Adam(vq.parameters(), 1e-2)
+    vq.follow(optimizer)
+    for step in range(1, 10):
+        assert not recwarn.list, "nothing is wrong before the first clustering"
+        vq(batch(step)).quantized.sum().backward()
+        optimizer.step()
+        over_parameters(theirs, vq)
+        vq.eval()(batch(99))
+        vq.train()
+        if not vq.quantizing:
+            theirs(batch(99))
+    for _ in range(3):
+        assert (theirs(batch(99)).indices == -1).all()
+    (warning,) = recwarn.list
+    assert "no codewords yet" in str(warning.message)
+
+
+def test_an_evaluation_without_codes_warns_if_training_ended_before_them():
+    vq = bottleneck()
+    for step in range(1, 3):
+        vq(batch(step))
+    restored = bottleneck()
+    restored.load_state_dict(vq.state_dict())
+    for each in (vq, restored):
+        with pytest.warns(RuntimeWarning, match="done 1 updates, and its first clustering is planned for update 4"):
+            each.eval()(batch(99))
+
+
 def test_an_averaged_model_must_hold_the_one_copy():
     vq = bottleneck()
     optimizer = torch.optim.SGD(vq.parameters(), 0.1)
@@ -253,6 +370,29 @@ def test_a_second_follow_replaces_the_first():
     assert vq.updates == 0
     second.step()
     assert vq.updates == 1
+
+
+def test_many_forwards_without_a_step_of_the_optimizer_warn_once(recwarn):
+    vq = bottleneck()
+    old = torch.optim.SGD(vq.parameters(), 0.1)
+    vq.follow(old)
+    for step in range(5):
+        vq(batch(step))
+        old.step()
+    new = torch.optim.SGD(vq.parameters(), 0.1)
+    for step in range(250):
+        assert len(recwarn.list) == (step >= 100)
+        vq(batch(step))
+        new.step()
+    assert "no step of the optimiser that this bottleneck follows" in str(recwarn.list[0].message)
+    vq.follow(new)
+    for step in range(250):
+        vq(batch(step))
+        new.step()
+    vq.unfollow()
+    for step in range(250):
+        vq(batch(step))
+    assert len(recwarn.list) == 1
 
 
 @pytest.mark.parametrize("update", ["gradient", "ema"])

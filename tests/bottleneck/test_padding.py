@@ -39,7 +39,7 @@ def train(variant: dict, batches: list, seed: int) -> tuple[list, dict]:
     state = dict(vq.state_dict())
     values, tensors = vq.learner.state()
     values["clock"]["pending"] = None
-    return results, state | tensors | {"events": [event.state() for event in vq.reestimations]}
+    return results, state | tensors
 
 
 def data(seed: int) -> list:

@@ -22,3 +22,17 @@ class Clock:
     def state(self) -> dict:
         """Plain values for `Clock(**state)`."""
         return asdict(self)
+
+
+@dataclass
+class Lineage:
+    """What a bottleneck and its deep copies share, averaged copies among them.
+
+    Attributes:
+        quantizing: whether one of them has clustered, or was given the state of one that had.
+    """
+
+    quantizing: bool = False
+
+    def __deepcopy__(self, memo: dict) -> "Lineage":
+        return self

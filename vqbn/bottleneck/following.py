@@ -44,6 +44,10 @@ class Following:
             # The only one that makes its state when it is made itself, and can't do without.
             optimizer.state[parameter]["step"].zero_()
             optimizer.state[parameter]["sum"].fill_(optimizer.defaults["initial_accumulator_value"])
+        elif isinstance(optimizer, (torch.optim.Adam, torch.optim.RMSprop)):
+            # They begin with zeros. In place, since torch.distributed.checkpoint loads no state with a part missing.
+            for value in optimizer.state[parameter].values():
+                value.zero_()
         else:
             del optimizer.state[parameter]
 

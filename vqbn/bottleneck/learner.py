@@ -10,17 +10,27 @@ import torch.distributed as dist
 
 from vqbn.bottleneck import operators
 from vqbn.bottleneck.alarm import SHARE, UPDATES, CollapseAlarm
-from vqbn.bottleneck.clock import Clock
-from vqbn.bottleneck.distributed import effective_group, row_counts, sum_together
+from vqbn.bottleneck.clock import Clock, Lineage
+from vqbn.bottleneck.distributed import effective_group, overwrite, row_counts, sum_together, whole
 from vqbn.bottleneck.ema import ema_update
 from vqbn.bottleneck.lookup import nearest_codes
-from vqbn.bottleneck.padding import seen_to_be_usable, usable
-from vqbn.bottleneck.reestimation import Reestimation, reestimate_together
+from vqbn.bottleneck.padding import in_graph, seen_to_be_usable, usable
+from vqbn.bottleneck.reestimation import (
+    Reestimation,
+    log_from_tensor,
+    log_rows,
+    log_to_tensor,
+    reestimate_together,
+)
 from vqbn.bottleneck.reservoir import Reservoir
 from vqbn.bottleneck.row_sums import add_rows
 from vqbn.bottleneck.schedule import ReestimationSchedule
+from vqbn.bottleneck.state import largest_length
 
 logger = logging.getLogger(__name__)
+
+# Training forwards that nobody accumulates gradients over before an update.
+_MANY_FORWARDS = 100
 
 
 class CodebookLearner:
@@ -46,9 +56,11 @@ class CodebookLearner:
     Attributes:
         clock: updates, and whether vectors are quantised yet.
         reservoir: a sample of the vectors since the last clustering, or None without a schedule.
-        reestimations: all clusterings so far.
+        reestimations: all clusterings so far; after `load` the latest of them.
+        clusterings: how many there were.
         alarm: the watch over the perplexity.
         encoder_norm: mean norm of the vectors of the last training forward, or None.
+        told: whether `follow` ties the bottleneck to an optimiser, or to the bottleneck that it is an averaged copy of.
         process_group: the processes that train the codebook together; None for all.
         number: what the compiled operators know this object by.
     """
@@ -85,15 +97,21 @@ class CodebookLearner:
             generator = torch.Generator().manual_seed(seed)
             self.reservoir = Reservoir(reservoir_size, num_codebooks * codeword_dim, generator)
         self.reestimations: list[Reestimation] = []
+        self.clusterings = 0
         self.alarm = CollapseAlarm(codebook_size)
         self.encoder_norm: torch.Tensor | None = None
         self._counts: torch.Tensor | None = None
         self._sums: torch.Tensor | None = None
+        self.told = False
+        self._lineage = Lineage()
+        self._warned_of_no_codewords = False
+        self._forwards = 0
         self.process_group: dist.ProcessGroup | None = None
         self.number = operators.register(self)
 
     def __getstate__(self) -> dict:
-        return self.__dict__ | {"process_group": None, "number": None}
+        apart = {"process_group": None, "number": None, "told": False, "_warned_of_no_codewords": False}
+        return self.__dict__ | apart
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
@@ -101,8 +119,27 @@ class CodebookLearner:
 
     # --- In a forward -------------------------------------------------------------------------------------------------
 
+    def quantizes(self, has_codewords: torch.Tensor) -> bool:
+        """Whether vectors are replaced by codewords.
+
+        Args:
+            has_codewords: a scalar above 0 if the codebook has been clustered. A copy that others write averages to
+                hears of it so, and only so.
+        """
+        if not self.clock.quantizing and not in_graph(has_codewords) and has_codewords > 0:
+            self.clock.quantizing = True
+            if has_codewords < 0.99 and self._speaks():
+                warnings.warn(
+                    "the codewords of this copy of a bottleneck are averages with those from before the first "
+                    f"clustering, which have a weight of {1 - has_codewords.item():.0%} now: give the copy to "
+                    "follow(optimizer, averaged=...), and it takes clustered codebooks over as they are",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+        return self.clock.quantizing
+
     def assign(
-        self, latents: torch.Tensor, codebook: torch.Tensor, valid: torch.Tensor | None
+        self, latents: torch.Tensor, codebook: torch.Tensor, valid: torch.Tensor | None, has_codewords: torch.Tensor
     ) -> tuple[torch.Tensor, bool]:
         """Find codes.
 
@@ -110,11 +147,13 @@ class CodebookLearner:
             latents: (N, C, D), no gradient.
             codebook: (C, K, D).
             valid: bool (N,), False where there is padding; or None.
+            has_codewords: as `quantizes` takes it.
 
         Returns:
             Indices int64 (N, C), -1 where there is no code; and whether it is known that all have one.
         """
-        if not self.clock.quantizing:
+        if not self.clock.quantizing and not self.quantizes(has_codewords):
+            self._warn_of_no_codewords()
             return torch.full(latents.shape[:2], -1, dtype=torch.int64, device=latents.device), False
         indices = nearest_codes(latents, codebook)
         if seen_to_be_usable(latents, valid, waiting=False):
@@ -165,6 +204,14 @@ class CodebookLearner:
         if len(vectors):
             self.encoder_norm = norms.mean()
         self.clock.pending = True
+        self._forwards += 1
+        if self._forwards == _MANY_FORWARDS and self._speaks():
+            warnings.warn(
+                f"{_MANY_FORWARDS} training forwards and no step of the optimiser that this bottleneck follows: its "
+                "codebook stays as it is. If there is a new optimiser, call follow(optimizer) with it",
+                RuntimeWarning,
+                stacklevel=2,
+            )
         return indices, whole and self.clock.quantizing
 
     def _accumulate(self, vectors: torch.Tensor, indices: torch.Tensor, sampling: bool) -> None:
@@ -229,6 +276,7 @@ class CodebookLearner:
     def complete_update(
         self,
         codebook: torch.Tensor,
+        has_codewords: torch.Tensor,
         ema_counts: torch.Tensor | None,
         ema_sums: torch.Tensor | None,
         free: bool,
@@ -236,7 +284,8 @@ class CodebookLearner:
         """Do what is to be done between two updates, if there was a training forward since the last.
 
         Args:
-            codebook: (C, K, D), changed in place.
+            codebook: (C, K, D), or the part of it that FSDP has left here; changed in place.
+            has_codewords: a scalar, 1 after a clustering.
             ema_counts: N of equation 4, (C, K), changed in place; None without EMA.
             ema_sums: m of equation 4, (C, K, D), changed in place; None without EMA.
             free: whether the codebook may change; off if it is frozen.
@@ -247,6 +296,7 @@ class CodebookLearner:
         if not self.clock.pending:
             return False
         self.clock.pending = False
+        self._forwards = 0
         self.clock.updates += 1
         counts, sums = self._counts, self._sums
         self._counts = self._sums = None
@@ -270,39 +320,48 @@ class CodebookLearner:
             self.clock.due = True
             return False
         self._cluster(codebook, ema_counts, ema_sums)
+        has_codewords.fill_(1)
         return True
 
     def _cluster(self, codebook: torch.Tensor, ema_counts: torch.Tensor | None, ema_sums: torch.Tensor | None) -> None:
         started = time.perf_counter()
+        group = effective_group(self.process_group)
         new, before, after, used = reestimate_together(
-            effective_group(self.process_group),
+            group,
             self.reservoir.sample().to(codebook.device),
-            codebook,
+            whole(codebook, self._shape, group),
             self.seeding,
             # The first codewords come from no data: their numbers mean nothing.
             self.match and self.clock.quantizing,
             # Processes that don't cluster have no generator to keep in step: each clustering seeds its own.
-            (self.seed, len(self.reestimations)),
+            (self.seed, self.clusterings),
             self.balancing,
         )
         vectors = len(self.reservoir)
-        codebook.copy_(new)
+        overwrite(codebook, new, group)
         if ema_counts is not None:
             ema_counts.fill_(1)
             ema_sums.copy_(new)
         self.reservoir.reset()
         self.alarm.forget_counts()
         self.clock.due = False
-        self.clock.quantizing = True
+        self.clock.quantizing = self._lineage.quantizing = True
         done = Reestimation(self.clock.updates + 1, vectors, before, after, used, time.perf_counter() - started)
         self.reestimations.append(done)
+        self.clusterings += 1
         self._log(
             logging.INFO if self.verbose else logging.DEBUG,
             f"clustered {vectors} vectors for update {done.update} in {done.seconds:.1f} s: mean squared distance "
             f"{before:.4g} before, {after:.4g} now; {used} of {self.num_codebooks * self.codebook_size} codewords used",
         )
 
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        """Of the codebook where it is in one piece."""
+        return self.num_codebooks, self.codebook_size, self.codeword_dim
+
     def _warn_of_collapse(self, codebook: torch.Tensor) -> None:
+        codebook = whole(codebook, self._shape, effective_group(self.process_group))
         if not self._speaks():
             return
         ratio = "an unknown number of"
@@ -312,6 +371,22 @@ class CodebookLearner:
             f"the codebook has collapsed: its perplexity, {self.alarm.perplexity:.1f}, has been under {SHARE:.0%} of "
             f"its {self.codebook_size} codewords for {UPDATES} updates. The mean norm of the codewords is {ratio} "
             f"times that of the encoder's outputs; much above 1, few codewords win them all. {self.advice}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+    def _warn_of_no_codewords(self) -> None:
+        """Once, where an evaluation without codes isn't what the schedule has planned for a training under way."""
+        updates, start = self.clock.updates, self.schedule.start
+        trained = updates > 0 and (not self.told or updates + 1 >= start)
+        left_behind = not self.told and self._lineage.quantizing
+        if self._warned_of_no_codewords or not (trained or left_behind) or not self._speaks():
+            return
+        self._warned_of_no_codewords = True
+        warnings.warn(
+            f"all indices are -1: this bottleneck has no codewords yet. It has done {updates} updates, and its first "
+            f"clustering is planned for update {start}. A copy hears of the clusterings of another bottleneck by "
+            "follow(optimizer, averaged=...), or if buffers are copied with the parameters",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -341,24 +416,40 @@ class CodebookLearner:
             tensors["sums"] = self._sums
         if self.reservoir is not None:
             tensors |= {f"reservoir.{name}": tensor for name, tensor in self.reservoir.state_dict().items()}
-        values = {
-            "clock": self.clock.state(),
-            "alarm": alarm,
-            "reestimations": [done.state() for done in self.reestimations],
-        }
+        tensors["reestimations"] = log_to_tensor(self.reestimations, self._planned)
+        values = {"clock": self.clock.state(), "alarm": alarm, "clusterings": self.clusterings}
         return values, tensors
 
-    def load(self, values: dict, tensors: dict[str, torch.Tensor], codebook: torch.Tensor) -> None:
+    @property
+    def _planned(self) -> int:
+        return 0 if self.schedule is None else len(self.schedule.updates())
+
+    @property
+    def state_length(self) -> int:
+        """Bytes that hold any `state` of this learner: its arguments alone determine them."""
+        counts = (self.num_codebooks, self.codebook_size)
+        shapes = dict.fromkeys(("counts", "alarm_counts", "alarm_last_counts"), (torch.int64, counts))
+        shapes["reestimations"] = (torch.float64, log_rows(self._planned))
+        if self.ema_decay is not None:
+            shapes["sums"] = (torch.float64, (*counts, self.codeword_dim))
+        if self.reservoir is not None:
+            generator = len(self.reservoir.generator.get_state())
+            shapes["reservoir.vectors"] = (torch.float32, (self.reservoir.capacity, self.reservoir.dim))
+            shapes["reservoir.count"] = (torch.int64, ())
+            shapes["reservoir.generator"] = (torch.uint8, (generator,))
+        return largest_length(shapes)
+
+    def load(self, values: dict, tensors: dict[str, torch.Tensor]) -> None:
         """Continue from what `state` gave.
 
         Raises:
             RuntimeError: it belongs to a codebook of another size, or to another reservoir.
         """
         for name in ("counts", "alarm_counts", "alarm_last_counts"):
-            if name in tensors and tensors[name].shape != codebook.shape[:2]:
+            if name in tensors and tensors[name].shape != self._shape[:2]:
                 raise RuntimeError(
                     f"the extra state counts the codes of {tuple(tensors[name].shape)} codebooks and codewords; "
-                    f"this bottleneck has {tuple(codebook.shape[:2])}"
+                    f"this bottleneck has {self._shape[:2]}"
                 )
         reservoir = {
             name.removeprefix("reservoir."): tensor for name, tensor in tensors.items() if name.startswith("reservoir.")
@@ -374,7 +465,13 @@ class CodebookLearner:
                 "give it the schedule that it was trained with"
             )
         self.clock = Clock(**values["clock"])
-        self.reestimations = [Reestimation(**done) for done in values["reestimations"]]
+        self._lineage.quantizing |= self.clock.quantizing
+        if "reestimations" in values:
+            # Format 1.
+            self.reestimations = [Reestimation(**done) for done in values["reestimations"]]
+        else:
+            self.reestimations = log_from_tensor(tensors["reestimations"])
+        self.clusterings = values.get("clusterings", len(self.reestimations))
         self._counts = tensors.get("counts")
         self._sums = tensors.get("sums")
         self.alarm.load(values["alarm"], tensors)

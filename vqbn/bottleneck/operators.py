@@ -19,12 +19,13 @@ class Learner(Protocol):
     ) -> tuple[torch.Tensor, bool]: ...
 
     def assign(
-        self, latents: torch.Tensor, codebook: torch.Tensor, valid: torch.Tensor | None
+        self, latents: torch.Tensor, codebook: torch.Tensor, valid: torch.Tensor | None, has_codewords: torch.Tensor
     ) -> tuple[torch.Tensor, bool]: ...
 
     def complete_update(
         self,
         codebook: torch.Tensor,
+        has_codewords: torch.Tensor,
         ema_counts: torch.Tensor | None,
         ema_sums: torch.Tensor | None,
         free: bool,
@@ -63,29 +64,38 @@ def _(number, latents, codebook, valid, sampling, effects):
 
 
 @torch.library.custom_op("vqbn::assign", mutates_args=())
-def assign(number: int, latents: torch.Tensor, codebook: torch.Tensor, valid: torch.Tensor | None) -> torch.Tensor:
+def assign(
+    number: int,
+    latents: torch.Tensor,
+    codebook: torch.Tensor,
+    valid: torch.Tensor | None,
+    has_codewords: torch.Tensor,
+) -> torch.Tensor:
     """`CodebookLearner.assign`."""
-    return _learners[number].assign(latents, codebook, valid)[0]
+    return _learners[number].assign(latents, codebook, valid, has_codewords)[0]
 
 
 @assign.register_fake
-def _(number, latents, codebook, valid):
+def _(number, latents, codebook, valid, has_codewords):
     return latents.new_empty(latents.shape[:2], dtype=torch.int64)
 
 
-@torch.library.custom_op("vqbn::complete_update", mutates_args=("codebook", "ema_counts", "ema_sums", "effects"))
+@torch.library.custom_op(
+    "vqbn::complete_update", mutates_args=("codebook", "has_codewords", "ema_counts", "ema_sums", "effects")
+)
 def complete_update(
     number: int,
     codebook: torch.Tensor,
+    has_codewords: torch.Tensor,
     ema_counts: torch.Tensor | None,
     ema_sums: torch.Tensor | None,
     free: bool,
     effects: torch.Tensor,
 ) -> None:
     """`CodebookLearner.complete_update`."""
-    _learners[number].complete_update(codebook, ema_counts, ema_sums, free)
+    _learners[number].complete_update(codebook, has_codewords, ema_counts, ema_sums, free)
 
 
 @complete_update.register_fake
-def _(number, codebook, ema_counts, ema_sums, free, effects):
+def _(number, codebook, has_codewords, ema_counts, ema_sums, free, effects):
     return None

@@ -12,7 +12,7 @@ from torch import nn
 
 from vqbn.bottleneck import operators
 from vqbn.bottleneck.clock import Clock
-from vqbn.bottleneck.distributed import effective_group
+from vqbn.bottleneck.distributed import effective_group, whole
 from vqbn.bottleneck.following import Following, averaged_copies
 from vqbn.bottleneck.kmeans import SEEDINGS
 from vqbn.bottleneck.learner import CodebookLearner
@@ -56,7 +56,7 @@ class VQBottleneck(WideBuffers):
     reservoir and the clustering are those of all processes' vectors, and all codebooks stay equal. Each process must
     then call the same training forwards. `process_group` (None: all processes) limits this to a group. With
     `DistributedDataParallel` no parameter is ever unused, and `broadcast_buffers=False` saves messages: the buffers
-    are equal without them.
+    are equal without them. `fully_shard`, and `FullyShardedDataParallel` with `use_orig_params=True`, need `follow`.
 
     **Not for** activation checkpointing in training (its second forward would count vectors twice), second derivatives
     through it, the transforms of `torch.func`, and `torch.jit.script`: all are refused.
@@ -97,9 +97,13 @@ class VQBottleneck(WideBuffers):
         codebook: codewords, (num_codebooks, K, code_dim / num_codebooks).
         ema_counts: N of equation 4, (num_codebooks, K), only with "ema".
         ema_sums: m of equation 4, like `codebook`, only with "ema".
+        has_codewords: a scalar, 1 from the first clustering on (or always, without a schedule), before it 0. Loops that
+            average weights carry it to their copies, which quantise where it is above 0.
     """
 
     wide_buffers = ("ema_counts", "ema_sums")
+    # Whether the codebook in a forward is a copy that is thrown away after it.
+    _sharded = False
 
     def __init__(
         self,
@@ -181,6 +185,8 @@ class VQBottleneck(WideBuffers):
             wide = wide_type(codebook.dtype)
             self.register_buffer("ema_counts", torch.ones(num_codebooks, codebook_size, dtype=wide))
             self.register_buffer("ema_sums", codebook.to(wide, copy=True))
+        # A float, since many such loops pass over everything else.
+        self.register_buffer("has_codewords", torch.full((), float(reestimation is None)))
         self.switch = None
         if not list(self.parameters()):
             # Freezing a model freezes its parameters: without any, this module would not notice.
@@ -249,8 +255,16 @@ class VQBottleneck(WideBuffers):
             bottleneck.codebook.copy_(codewords)
             if bottleneck.update == "ema":
                 bottleneck.ema_sums.copy_(codewords)
+            bottleneck.has_codewords.fill_(1)
         bottleneck.learner.clock.quantizing = True
         return bottleneck
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        # fully_shard leaves a part here between two forwards, and the whole, a copy, in them. They can't be told apart
+        # from an ordinary parameter then.
+        if name == "codebook" and hasattr(value, "full_tensor"):
+            self.__dict__["_sharded"] = True
 
     def __getstate__(self) -> dict:
         # Neither a copy nor a file follows the optimiser, or stands for a live bottleneck.
@@ -303,6 +317,8 @@ class VQBottleneck(WideBuffers):
         with contextlib.nullcontext() if _exporting() else torch.autocast(x.device.type, enabled=False):
             x = x.to(self.codebook.dtype).reshape(-1, self.input_dim)
             learning = self.training and self._is_trainable()
+            if self.training and not learning:
+                self._check_parameters_are_here()
             if valid is not None:
                 valid = valid.reshape(-1)
             # Asked only where the answer spares something.
@@ -365,21 +381,23 @@ class VQBottleneck(WideBuffers):
         """Code indices (N, num_codebooks), whether all are known to be codes; and all that a step leaves behind."""
         latents, codebook = latents.detach(), self.codebook
         if _exporting():
-            return self.learner.assign(latents, codebook.detach(), valid)
+            return self.learner.assign(latents, codebook.detach(), valid, self.has_codewords)
         free = learning and self._codebook_is_free()
+        if free and self._following is None:
+            self._check_clusterings_last()
         with torch.no_grad():
             if in_graph(latents):
                 number, effects = self.learner.number, self._effects
                 if not learning:
-                    return operators.assign(number, latents, codebook, valid), False
+                    return operators.assign(number, latents, codebook, valid, self.has_codewords), False
                 if self._following is None:
-                    operators.complete_update(number, codebook, *self._averages, free, effects)
+                    operators.complete_update(number, codebook, self.has_codewords, *self._averages, free, effects)
                 return operators.learn(number, latents, codebook, valid, free, effects), False
             # The same without the operators, which cost more than a small lookup.
             if not learning:
-                return self.learner.assign(latents, codebook, valid)
+                return self.learner.assign(latents, codebook, valid, self.has_codewords)
             if self._following is None:
-                self.learner.complete_update(codebook, *self._averages, free)
+                self.learner.complete_update(codebook, self.has_codewords, *self._averages, free)
             return self.learner.learn(latents, codebook, valid, free)
 
     def _quantize(
@@ -485,6 +503,24 @@ class VQBottleneck(WideBuffers):
     def _is_trainable(self) -> bool:
         return any(parameter.requires_grad for parameter in self.parameters())
 
+    def _check_parameters_are_here(self) -> None:
+        # Each bottleneck has one, if only the switch.
+        if not any(True for _ in self.parameters()):
+            raise RuntimeError(
+                "this VQBottleneck has no parameters of its own here, and can't be trained without: instead of "
+                "nn.DataParallel use DistributedDataParallel; instead of FullyShardedDataParallel's default use "
+                "fully_shard, or use_orig_params=True; if it is frozen, put it into evaluation: bottleneck.eval()"
+            )
+
+    def _check_clusterings_last(self) -> None:
+        if self.update == "ema" or self.reestimation is None:
+            return
+        view = not isinstance(self.codebook, nn.Parameter) and effective_group(self.process_group) is not None
+        if self._sharded or view:
+            raise RuntimeError(
+                "under FSDP a codebook can only be clustered between two forwards: call follow(optimizer) first"
+            )
+
     def _codebook_is_free(self) -> bool:
         """Whether the codebook isn't frozen."""
         return self._is_trainable() and not self.codebook_frozen
@@ -533,12 +569,16 @@ class VQBottleneck(WideBuffers):
                 bottleneck.unfollow()
 
         self._following = Following(optimizer, copies, after_step, after_end)
+        self.learner.told = True
         for copy in copies:
             copy._live = this
+            copy.learner.told = True
             copy.learner.clock = Clock(**self.learner.clock.state())
 
     def _after_step(self) -> None:
-        renewed = self.learner.complete_update(self.codebook, *self._averages, self._codebook_is_free())
+        renewed = self.learner.complete_update(
+            self.codebook, self.has_codewords, *self._averages, self._codebook_is_free()
+        )
         if renewed and isinstance(self.codebook, nn.Parameter):
             self._following.forget_moments(self.codebook)
         for copy in self._following.copies:
@@ -550,8 +590,10 @@ class VQBottleneck(WideBuffers):
         """Count training forwards as updates again."""
         if self._following is None:
             return
+        self.learner.told = False
         for copy in self._following.copies:
             copy._live = None
+            copy.learner.told = False
         self._following.end()
         self._following = None
 
@@ -559,6 +601,7 @@ class VQBottleneck(WideBuffers):
     def _take_over(self, other: "VQBottleneck") -> None:
         """Become equal to `other` in what a clustering changes."""
         self.codebook.copy_(other.codebook)
+        self.has_codewords.copy_(other.has_codewords)
         if self.update == "ema":
             self.ema_counts.copy_(other.ema_counts)
             self.ema_sums.copy_(other.ema_sums)
@@ -594,7 +637,7 @@ class VQBottleneck(WideBuffers):
     @property
     def quantizing(self) -> bool:
         """Whether vectors are replaced by codewords: not before the first clustering."""
-        return self.learner.clock.quantizing
+        return self.learner.quantizes(self.has_codewords)
 
     @property
     def reestimations(self) -> list[Reestimation]:
@@ -603,8 +646,10 @@ class VQBottleneck(WideBuffers):
 
     @property
     def codeword_norm(self) -> float:
-        """Mean Euclidean norm of the codewords."""
-        return self.codebook.detach().float().norm(dim=2).mean().item()
+        """Mean Euclidean norm of the codewords; under FSDP for all processes to ask for."""
+        shape = self.num_codebooks, self.codebook_size, self.codeword_dim
+        codebook = whole(self.codebook.detach(), shape, effective_group(self.process_group))
+        return codebook.float().norm(dim=2).mean().item()
 
     @property
     def encoder_norm(self) -> float | None:
@@ -622,10 +667,12 @@ class VQBottleneck(WideBuffers):
     def get_extra_state(self) -> torch.Tensor:
         """The clock, the reservoir with its generator, what was accumulated, and the log, as one uint8 tensor.
 
+        Its length depends on the class's arguments alone. Of a log of more than 1000 clusterings it holds the latest.
         An averaged copy gives that of the bottleneck that it is a copy of.
         """
         live = None if self._live is None else self._live()
-        return pack(*(self if live is None else live).learner.state())
+        learner = (self if live is None else live).learner
+        return pack(*learner.state(), learner.state_length)
 
     def set_extra_state(self, state: torch.Tensor) -> None:
         """Continue from what `get_extra_state` gave.
@@ -633,7 +680,17 @@ class VQBottleneck(WideBuffers):
         Raises:
             RuntimeError: it was damaged, or belongs to a bottleneck with another reservoir or codebook.
         """
-        self.learner.load(*unpack(state), self.codebook)
+        self.learner.load(*unpack(state))
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *rest) -> None:
+        name, extra = f"{prefix}has_codewords", f"{prefix}_extra_state"
+        if name not in state_dict and extra in state_dict:
+            # Saved before there was this buffer: the clock alone had it.
+            values, _ = unpack(state_dict[extra])
+            state_dict[name] = torch.full((), float(values["clock"]["quantizing"]))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+        # Of a copy that had averages written to it, the buffer alone has it.
+        self.learner.quantizes(self.has_codewords)
 
 
 class _Quantization(torch.autograd.Function):

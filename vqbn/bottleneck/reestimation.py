@@ -1,6 +1,6 @@
 """A new codebook from a sample of vectors (section III-B)."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -32,11 +32,31 @@ class Reestimation:
     used: int
     seconds: float | None = None
 
-    def state(self) -> dict:
-        """Plain values for `Reestimation(**state)`, without the time: equal runs have equal states."""
-        values = asdict(self)
-        del values["seconds"]
-        return values
+
+# Numbers of a clustering in a saved log, all but the time: equal runs have equal states.
+_SAVED = ("update", "vectors", "inertia_before", "inertia_after", "used")
+# The latest so many are saved: a log of a clustering per update would outgrow all else.
+_KEPT = 1000
+
+
+def log_rows(planned: int) -> tuple[int, int]:
+    """The shape of the largest log that `log_to_tensor` makes where `planned` clusterings are planned."""
+    return min(planned, _KEPT), len(_SAVED)
+
+
+def log_to_tensor(log: list[Reestimation], planned: int) -> torch.Tensor:
+    """The latest clusterings, as many as `log_rows` says, float64 (n, 5), without their times."""
+    rows, columns = log_rows(planned)
+    latest = [[getattr(done, name) for name in _SAVED] for done in log[max(0, len(log) - rows) :]]
+    return torch.tensor(latest, dtype=torch.float64).view(-1, columns)
+
+
+def log_from_tensor(rows: torch.Tensor) -> list[Reestimation]:
+    """What `log_to_tensor` was given, if it was not too long."""
+    return [
+        Reestimation(int(update), int(vectors), before, after, int(used))
+        for update, vectors, before, after, used in rows.tolist()
+    ]
 
 
 def reestimate(

@@ -8,18 +8,22 @@ import zlib
 import torch
 
 MAGIC = b"vqbn"
-VERSION = 1
+# 2: a length that a bottleneck's arguments alone determine. 1: a length that grew, and clusterings among the values.
+VERSION = 2
 # magic, version, length of the JSON part, length of everything after the head, CRC-32 of the same.
 _HEAD = struct.Struct("<4sHQQI")
+# Room for the JSON part: numbers and names; what can grow is in the tensors.
+_TEXT = 2048
 _DTYPES = {"float32": torch.float32, "float64": torch.float64, "int64": torch.int64, "uint8": torch.uint8}
 
 
-def pack(values: dict, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
+def pack(values: dict, tensors: dict[str, torch.Tensor], length: int = 0) -> torch.Tensor:
     """Put values and tensors into one tensor.
 
     Args:
         values: what JSON can hold.
         tensors: float32, float64, int64 or uint8, of any shape and device.
+        length: fill up with zeros to so many bytes beside the head; `largest_length` says how many are enough.
 
     Returns:
         uint8 (bytes,), on the CPU.
@@ -29,9 +33,14 @@ def pack(values: dict, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
     text = json.dumps({"values": values, "tensors": layout}).encode()
     body = b"".join(
         [text, *(tensor.detach().cpu().contiguous().view(-1).numpy().tobytes() for tensor in tensors.values())]
-    )
+    ).ljust(length, b"\0")
     head = _HEAD.pack(MAGIC, VERSION, len(text), len(body), zlib.crc32(body))
     return torch.frombuffer(bytearray(head + body), dtype=torch.uint8)
+
+
+def largest_length(shapes: dict[str, tuple[torch.dtype, tuple[int, ...]]]) -> int:
+    """Bytes that hold what `pack` makes of tensors of at most these types and shapes, with a handful of numbers."""
+    return _TEXT + sum(math.prod(shape) * dtype.itemsize for dtype, shape in shapes.values())
 
 
 def unpack(packed: torch.Tensor) -> tuple[dict, dict[str, torch.Tensor]]:

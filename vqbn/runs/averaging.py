@@ -64,7 +64,7 @@ def take_over(copy: nn.Module, bottleneck: nn.Module) -> None:
         for mine, theirs in zip(copy.layer.buffers(), bottleneck.layer.buffers(), strict=True):
             mine.copy_(theirs)
         return
-    for name in ("codebook", "ema_counts", "ema_sums"):
+    for name in ("codebook", "has_codewords", "ema_counts", "ema_sums"):
         value = getattr(bottleneck, name, None)
         if value is not None:
             getattr(copy, name).copy_(value)

@@ -37,7 +37,7 @@ def fingerprint(model: nn.Module) -> str:
     """Sixteen hexadecimal digits that stand for all weights of a model, and not for its training's progress."""
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
-        if not name.endswith(("_extra_state", "num_batches_tracked")):
+        if not name.endswith(("_extra_state", "has_codewords", "num_batches_tracked")):
             digest.update(name.encode())
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
