@@ -298,7 +298,7 @@ class VQBottleneck(WideBuffers):
 
         Args:
             x: (batch, time, input_dim), or (..., input_dim).
-            lengths: integers (batch,), the valid positions of each sequence.
+            lengths: integers (batch,), a tensor or a list, the valid positions of each sequence.
             mask: bool (...), True where a vector is real.
 
         Returns:
@@ -336,7 +336,7 @@ class VQBottleneck(WideBuffers):
         )
 
     def _checked_positions(
-        self, x: torch.Tensor, lengths: torch.Tensor | None, mask: torch.Tensor | None
+        self, x: torch.Tensor, lengths: torch.Tensor | Sequence[int] | None, mask: torch.Tensor | None
     ) -> torch.Tensor | None:
         """Which positions are real, or None for all; raises as `forward` says."""
         if not isinstance(x, torch.Tensor):
