@@ -55,10 +55,11 @@ case $data in
 esac
 resolve_given expdir datadir dumpdir
 eval_sets="dev test"
+find_train_config
 expand_variants
 use_environment recipes,images
 
-if begin_stage 0 "line lists: ${data:-OpenSLR 84} to $datadir/"; then
+if begin_stage 0 "line lists: ${data:-OpenSLR 84} to $(shown "$datadir")/"; then
   if [ "$data" = mini ]; then
     vqbn-make-mini-lines --out "$expdir/mini.zip" --lines "$mini_lines"
     source=(--corpus "$expdir/mini.zip")
@@ -69,18 +70,18 @@ if begin_stage 0 "line lists: ${data:-OpenSLR 84} to $datadir/"; then
   fi
   vqbn-prepare-scribblelens lists "${source[@]}" --out "$datadir" --color_mode "$color_mode" --slice "$slice" \
     --train_on "$train_on" ${alphabet:+--alphabet "$alphabet"} --max_bad "$max_bad"
-  end_stage "wrote $datadir/; the counts are in $datadir/report.json"
+  end_stage "wrote $(shown "$datadir")/; the counts are in $(shown "$datadir")/report.json"
 fi
 
-if begin_stage 1 "alignments, to $datadir/*/columns.jsonl"; then
+if begin_stage 1 "alignments, to $(shown "$datadir")/*/columns.jsonl"; then
   vqbn-prepare-scribblelens align --data "$datadir" ${paths:+--paths "$paths"} --max_bad "$max_bad"
   end_stage
 fi
 
-if begin_stage 2 "lines at 32 pixels and $grey_levels grey levels, to $dumpdir/"; then
-  vqbn-prepare-scribblelens pack --data "$datadir" --out "$dumpdir" --grey_levels "$grey_levels" \
-    --binarize "$binarize" --nj "$nj" --max_bad "$max_bad"
-  end_stage "wrote $dumpdir/; the counts are in $dumpdir/info.json"
+if begin_stage 2 "lines at 32 pixels and $grey_levels grey levels, to $(shown "$dumpdir")/"; then
+  prepare "$dumpdir/pack.log" vqbn-prepare-scribblelens pack --data "$datadir" --out "$dumpdir" \
+    --grey_levels "$grey_levels" --binarize "$binarize" --nj "$nj" --max_bad "$max_bad"
+  end_stage "wrote $(shown "$dumpdir")/; the counts are in $(shown "$dumpdir")/info.json"
 fi
 
 # Results are kept apart by what they were made from.

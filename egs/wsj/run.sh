@@ -63,10 +63,11 @@ esac
 dev_set=${eval_sets%% *} data_sets="$train_set $eval_sets"
 check_cmvn
 check_token_type
+find_train_config
 expand_variants
 use_environment "$(text_extra "$(peers_extra "$extras")")"
 
-if begin_stage 0 "data preparation: $data to $datadir/"; then
+if begin_stage 0 "data preparation: $data to $(shown "$datadir")/"; then
   if [ "$data" = mini ]; then
     vqbn-make-mini-speech --out "$datadir" --utterances "$mini_utterances" --nj "$nj"
   elif [ "$data" = discs ]; then
@@ -81,10 +82,10 @@ if begin_stage 0 "data preparation: $data to $datadir/"; then
       done
     done
   fi
-  end_stage "wrote $(echo "$train_set $eval_sets" | sed "s|[^ ]*|$datadir/&|g")"
+  end_stage "wrote$(for set in $data_sets; do printf ' %s' "$(shown "$datadir/$set")"; done)"
 fi
 
-if begin_stage 1 "alignments, to $datadir/*/phones.ctm"; then
+if begin_stage 1 "alignments, to $(shown "$datadir")/*/phones.ctm"; then
   if [ "$data" = mini ]; then
     for set in $train_set $eval_sets; do
       vqbn-import-alignments --ctm "$datadir/$set/true_phones.ctm" --set "$datadir/$set"
@@ -95,12 +96,12 @@ if begin_stage 1 "alignments, to $datadir/*/phones.ctm"; then
     import_alignments
   fi
   make_tokens
-  end_stage "wrote $datadir/*/phones.ctm"
+  end_stage "wrote $(shown "$datadir")/*/phones.ctm"
 fi
 
-if begin_stage 2 "features, and the join with the alignments, to $dumpdir/"; then
+if begin_stage 2 "features, and the join with the alignments, to $(shown "$dumpdir")/"; then
   make_features
-  end_stage "wrote $dumpdir/; the joined counts are in $dumpdir/report.txt"
+  end_stage "wrote $(shown "$dumpdir")/; the joined counts are in $(shown "$dumpdir")/report.txt"
 fi
 
 name_results
