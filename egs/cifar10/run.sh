@@ -27,6 +27,7 @@ stages: 0 data preparation, 1 and 2 nothing, 3 training, 4 reconstruction, 5 sco
 --seeds LIST        "1 2 3 4 5"
 --train_config LIST files read first: conf/base.yaml is the authors'"'"' size for a GPU, "conf/base.yaml conf/small.yaml"
                     one for two cores, and --data mini takes "conf/base.yaml conf/mini.yaml"
+                    (in your folder, else in the recipe'"'"'s; a path with blanks among several is quoted)
 --train_options STR more options for vqbn-train, such as "--max_updates 2000"; --tag names such runs ("long")
 --expdir, --datadir where runs and packed images go: exp, data; with --data mini exp/mini and exp/mini/data
 --results_name NAME the folder under results/ that keeps finished runs; by default how many images, and the size'"'"'s file;

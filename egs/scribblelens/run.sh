@@ -30,6 +30,7 @@ stages: 0 line lists, 1 alignments, 2 packed lines, 3 training, 4 reconstruction
 --train_config LIST files read before conf/train_<variant>.yaml: conf/base.yaml is the authors'"'"' size for a GPU,
                     "conf/base.yaml conf/small.yaml" one for two cores, and --data mini takes
                     "conf/base.yaml conf/mini.yaml"
+                    (in your folder, else in the recipe'"'"'s; a path with blanks among several is quoted)
 --train_options STR more options for vqbn-train, such as "--vq_codebook_size 512"; --tag names such runs
 --expdir, --datadir, --dumpdir   where runs, line lists and packed lines go: exp, data, dump;
                     with --data mini exp/mini and the folders data and dump in it

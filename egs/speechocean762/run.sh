@@ -26,6 +26,7 @@ stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 
                     lexicon.txt; without it the corpus is downloaded (520 MB)
 --train_config LIST files read before conf/train_<variant>.yaml; conf/base.yaml is the size for two cores,
                     "conf/base.yaml conf/large.yaml" the authors'"'"' size for a GPU
+                    (in your folder, else in the recipe'"'"'s; a path with blanks among several is quoted)
 --expdir, --datadir, --dumpdir   where runs, data directories and features go: exp, data, dump
 --dev_split true    choose the checkpoint of each run on the speakers dev_tune, and report the others, dev_report; stage 2
                     divides dev by a fixed rule (vqbn-split-speakers --help)

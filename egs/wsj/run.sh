@@ -29,6 +29,7 @@ stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 
 --train_config LIST files read before conf/train_<variant>.yaml: conf/base.yaml is the authors'"'"' size for a GPU,
                     "conf/base.yaml conf/small.yaml" one for two cores, and --data mini takes
                     "conf/base.yaml conf/mini.yaml"
+                    (in your folder, else in the recipe'"'"'s; a path with blanks among several is quoted)
 --expdir, --datadir, --dumpdir   where runs, data directories and features go: exp, data, dump;
                     with --data mini exp/mini and the folders data and dump in it
 --mini_utterances N how many utterances the mini corpus has: 360

@@ -1,5 +1,7 @@
 """Options, jobs, GPUs and interruptions of a recipe's stages, through its script and stand-ins of the commands."""
 
+import functools
+import itertools
 import os
 import shlex
 import shutil
@@ -55,6 +57,8 @@ class Recipe:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            # Also where the tests run in the background, which ignores interrupts.
+            preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
@@ -81,7 +85,7 @@ DECODING = ("--data", "mini", "--stage", "4", "--stop_stage", "4", "--expdir", "
 
 
 def values(call: list[str], option: str) -> list[str]:
-    return [value for name, value in zip(call, call[1:], strict=False) if name == option]
+    return [value for name, value in itertools.pairwise(call) if name == option]
 
 
 # Options
@@ -271,7 +275,11 @@ def test_without_gpus_nothing_is_chosen(recipe):
 # Interruptions
 
 # A command that answers an interrupt as vqbn's do, and says when it is at work.
-INTERRUPTED = 'trap \'echo interrupted >>"$CALLS.stopped"; exit 130\' INT; touch "$CALLS.$$.at_work"; for _ in {1..300}; do sleep 0.1; done'
+INTERRUPTED = """
+trap 'echo interrupted >>"$CALLS.stopped"; exit 130' INT
+touch "$CALLS.$$.at_work"
+for _ in {1..300}; do sleep 0.1; done
+"""
 
 
 def wait_for(condition):
@@ -351,7 +359,10 @@ def test_a_second_interrupt_does_not_wait(recipe):
     ],
 )
 def test_an_interrupt_takes_the_job_back_from_the_scheduler(recipe, backend, program, words, canceller):
-    waiting = f'#!/bin/bash\necho \'{words}\'; touch "$CALLS.at_work"; while [ ! -f "$CALLS.cancelled" ]; do sleep 0.1; done\n'
+    waiting = (
+        f"#!/bin/bash\necho '{words}'\n"
+        + 'touch "$CALLS.at_work"; until [ -f "$CALLS.cancelled" ]; do sleep 0.1; done\n'
+    )
     for name, script in ((program, waiting), (canceller, '#!/bin/bash\necho "$*" >"$CALLS.cancelled"\n')):
         (recipe.programs / name).write_text(script)
         (recipe.programs / name).chmod(0o755)
