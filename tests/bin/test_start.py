@@ -54,11 +54,12 @@ def interrupted(folder: Path, command, package: str, *arguments: str, **environm
 
 # numpy is imported at the module's head, yaml once the options are read.
 @pytest.mark.parametrize("how", [AS_A_SCRIPT, AS_A_MODULE])
-@pytest.mark.parametrize(("module", "package"), [("make_features", "numpy"), ("train", "yaml")])
-def test_an_interrupt_during_imports_is_one_line_and_status_130(tmp_path, how, module, package):
+@pytest.mark.parametrize(
+    ("module", "package", "arguments"),
+    [("make_features", "numpy", ()), ("score_trn", "yaml", ("--ref", "ref.trn", "--hyp", "hyp.trn"))],
+)
+def test_an_interrupt_during_imports_is_one_line_and_status_130(tmp_path, how, module, package, arguments):
     command = [part.format(module=module) for part in how]
-    (tmp_path / "base.yaml").write_text("task: recognition\n")
-    arguments = ("--config", str(tmp_path / "base.yaml"), "--expdir", str(tmp_path / "exp"))
     expected = (130, f"vqbn-{module.replace('_', '-')}: stopped\n")
     assert interrupted(tmp_path, command, package, *arguments) == expected
 
