@@ -123,6 +123,6 @@ setup(
         "test": test,
     },
     entry_points={
-        "console_scripts": [f"{name} = vqbn.bin.{module}:main" for name, module in commands.items()],
+        "console_scripts": [f"{name} = vqbn.bin.start:{module}" for name, module in commands.items()],
     },
 )

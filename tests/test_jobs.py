@@ -34,7 +34,9 @@ def die(number: int) -> int:
 
 
 def ignores_interrupts(number: int) -> bool:
-    return signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    # Held back from the process's first moment on, and ignored once its imports are done.
+    held = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    return held and signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 
 
 @pytest.mark.parametrize("nj", [0, 1, 2])
@@ -58,6 +60,7 @@ def test_a_killed_process_is_an_input_error_that_says_what_to_do():
 
 def test_ctrl_c_is_left_to_the_parent():
     assert list(map_jobs(ignores_interrupts, range(2), 2)) == [True, True]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_no_items_is_no_work():

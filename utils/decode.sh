@@ -13,6 +13,6 @@ use_environment "$extras"
 
 # decode_set SET OPTION ...: takes a set through the model, with the task's own options.
 decode_set() {
-  VQBN_ECHO=${VQBN_ECHO:-1} "$decode_cmd" "$expdir/decode_$1.log" \
+  VQBN_ECHO=${VQBN_ECHO:-1} run_job decode_cmd "$expdir/decode_$1.log" \
     vqbn-decode --expdir "$expdir" --set "$1" --checkpoint "$checkpoint" "${@:2}"
 }

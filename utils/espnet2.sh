@@ -70,7 +70,7 @@ espnet_stats() {
   [ ! -f "$stats/valid/speech_shape" ] || return 0
   local arguments
   espnet_arguments "${variants%% *}"
-  "$train_cmd" "$stats/job.log" "${arguments[@]}" --normalize null --collect_stats true --output_dir "$stats" \
+  run_job prepare_cmd "$stats/job.log" "${arguments[@]}" --normalize null --collect_stats true --output_dir "$stats" \
     --batch_type unsorted --batch_size 16 --train_shape_file "$espnet_data/$set_trained/feats.scp" \
     --valid_shape_file "$espnet_data/$dev_set/feats.scp"
 }
@@ -82,7 +82,8 @@ espnet_name() { echo "$1-espnet2-$tag"; }
 
 # espnet_train_run VARIANT SEED: stage 3; goes on from the last epoch that was finished.
 espnet_train_run() {
-  local run arguments tokens
+  local run arguments tokens more
+  split_words more "$train_options" --train_options || exit 1
   espnet_kept_run "$1" "$2" && return
   run=$(espnet_run "$1" "$2")
   mkdir -p "$run"
@@ -99,9 +100,8 @@ espnet_train_run() {
   fi
   # The weight of the other losses beside a sum over tokens, and the limit of the gradients, grow with their number.
   arguments+=(--model_conf "vq_weight=$tokens" --grad_clip "$(python3 -c "print(20 * $tokens)")")
-  log "training $run; its log is $run/job.log"
-  # shellcheck disable=SC2086
-  "$train_cmd" "$run/job.log" "${arguments[@]}" --output_dir "$run" --resume true --seed "$2" $train_options
+  log "training $(shown "$run"); its log is $(shown "$run/job.log")"
+  run_job train_cmd "$run/job.log" "${arguments[@]}" --output_dir "$run" --resume true --seed "$2" "${more[@]}"
 }
 
 # espnet_kept_run VARIANT SEED: whether the run's results file is all there is of it.
@@ -118,7 +118,7 @@ espnet_decode_run() {
   espnet_kept_run "$1" "$2" && return
   run=$(espnet_run "$1" "$2")
   for set in $eval_sets; do
-    "$decode_cmd" "$run/decode_$set.log" vqbn-espnet-asr-inference --ngpu 0 \
+    run_job decode_cmd "$run/decode_$set.log" vqbn-espnet-asr-inference --ngpu 0 \
       --data_path_and_name_and_type "$espnet_data/$set/feats.scp,speech,kaldi_ark" --output_dir "$run/decode_$set" \
       --asr_train_config "$run/config.yaml" --asr_model_file "$run/valid.$criterion.best.pth" --ctc_weight "$ctc_weight" \
       --beam_size "$beam_size"

@@ -31,3 +31,8 @@ for option_name in stage stop_stage nj ngpu; do
   case " ${options//$'\n'/ } " in *" $option_name "*) ;; *) continue ;; esac
   [[ ${!option_name} =~ ^[0-9]+$ ]] || option_error "--$option_name takes a whole number, not '${!option_name}'"
 done
+case " ${options//$'\n'/ } " in
+  *" stop_stage "*)
+    [ "$stage" -le "$stop_stage" ] || option_error "--stage $stage comes after --stop_stage $stop_stage, the last: nothing would be done"
+    ;;
+esac

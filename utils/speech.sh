@@ -53,7 +53,8 @@ import_alignments() {
   else
     log "no --kaldi_exp: aligning phones with pocketsphinx (the paper uses Kaldi's tri3b; results are labelled so)"
     use_environment recipes,align
-    vqbn-align "${sets[@]}" --nj "$nj" --max_bad "$max_bad" --max_unaligned "$max_unaligned" "$@"
+    prepare "$datadir/align.log" vqbn-align "${sets[@]}" --nj "$nj" --max_bad "$max_bad" \
+      --max_unaligned "$max_unaligned" "$@"
     echo pocketsphinx >"$datadir/alignment_source"
   fi
 }
@@ -90,8 +91,8 @@ check_cmvn() {
 make_features() {
   local sets
   mapfile -t sets < <(set_options | sed 's/^--set$/--data/')
-  vqbn-make-features "${sets[@]}" --train_set "$train_set" --out "$dumpdir" --nj "$nj" --max_bad "$max_bad" \
-    --max_unaligned "$max_unaligned" --feature_backend "$feature_backend" --cmvn "$cmvn"
+  prepare "$dumpdir/features.log" vqbn-make-features "${sets[@]}" --train_set "$train_set" --out "$dumpdir" \
+    --nj "$nj" --max_bad "$max_bad" --max_unaligned "$max_unaligned" --feature_backend "$feature_backend" --cmvn "$cmvn"
 }
 
 # name_results: sets $results, the folder that keeps finished runs, and $data_label, what they were trained on in words.
@@ -142,7 +143,8 @@ tune_run() { train_run "$1" "$2" && decode_run "$1" "$2" && score_run "$1" "$2";
 # The settings are read first; a variant with a failed run stops the search, and what was done is kept.
 tune_variants() {
   local all_chosen=$variants more=$train_options settings line setting chosen options variant
-  local train_config="$train_config conf/tune.yaml" eval_sets=$dev_set results=$results/tuning expdir=$expdir/tuning tag
+  local train_configs=("${train_configs[@]}" conf/tune.yaml) eval_sets=$dev_set results=$results/tuning
+  local expdir=$expdir/tuning tag
   speech_arguments
   mapfile -t settings < <(grep -v '^ *\(#\|$\)' conf/tune.txt)
   for line in "${settings[@]}"; do

@@ -1,5 +1,6 @@
 """The same work on many items, in several processes, with progress."""
 
+import contextlib
 import logging
 import multiprocessing
 import signal
@@ -39,9 +40,21 @@ def map_jobs(function: Callable, items: Iterable, nj: int = 1, description: str 
     with ProcessPoolExecutor(min(nj, len(items)), mp_context=context, **ignore) as pool:
         chunk = max(1, min(32, len(items) // (4 * nj)))
         try:
-            yield from progress(pool.map(function, items, chunksize=chunk), len(items), description)
+            with _interrupts_held():
+                results = pool.map(function, items, chunksize=chunk)
+            yield from progress(results, len(items), description)
         except BrokenProcessPool as error:
             raise InputError(f"{description}: a process was killed; if memory ran out, use a smaller --nj") from error
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """An interrupt is answered afterwards, and not by processes that start meanwhile, whose imports take seconds."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def progress(items: Iterable, total: int | None, description: str) -> Iterator:

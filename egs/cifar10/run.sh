@@ -27,6 +27,7 @@ stages: 0 data preparation, 1 and 2 nothing, 3 training, 4 reconstruction, 5 sco
 --seeds LIST        "1 2 3 4 5"
 --train_config LIST files read first: conf/base.yaml is the authors'"'"' size for a GPU, "conf/base.yaml conf/small.yaml"
                     one for two cores, and --data mini takes "conf/base.yaml conf/mini.yaml"
+                    (in your folder, else in the recipe'"'"'s; a path with blanks among several is quoted)
 --train_options STR more options for vqbn-train, such as "--max_updates 2000"; --tag names such runs ("long")
 --expdir, --datadir where runs and packed images go: exp, data; with --data mini exp/mini and exp/mini/data
 --results_name NAME the folder under results/ that keeps finished runs; by default how many images, and the size'"'"'s file;
@@ -54,6 +55,7 @@ else
 fi
 # Table III has no row without a bottleneck.
 all_variants="vanilla bn bn_lr bn_ema bn_reest bn_reest_lr"
+find_train_config
 expand_variants
 for bottleneck in $bottlenecks; do
   [ -f "conf/$bottleneck.yaml" ] || fail "--bottlenecks: there is no conf/$bottleneck.yaml; the paper's are 8x128 5x1024"
@@ -64,7 +66,7 @@ use_environment "$extras"
 find_configs() {
   local config
   configs=()
-  for config in $train_config "conf/${1#*-}.yaml" "$(variant_config "${1%-*}")"; do configs+=(--config "$config"); done
+  for config in "${train_configs[@]}" "conf/${1#*-}.yaml" "$(variant_config "${1%-*}")"; do configs+=(--config "$config"); done
 }
 rows=''
 for bottleneck in $bottlenecks; do
@@ -72,9 +74,9 @@ for bottleneck in $bottlenecks; do
 done
 variants=${rows# }
 
-if begin_stage 0 "data preparation: ${data:-download} to $datadir/"; then
+if begin_stage 0 "data preparation: ${data:-download} to $(shown "$datadir")/"; then
   vqbn-prepare-cifar10 --data "$data" --downloads downloads --out "$datadir" ${allow_partial:+--allow_partial}
-  end_stage "wrote $datadir/"
+  end_stage "wrote $(shown "$datadir")/"
 fi
 
 if begin_stage 1 "alignments: images have none"; then end_stage; fi
@@ -83,7 +85,7 @@ if begin_stage 2 "features: the pixels are the features"; then end_stage; fi
 # Results are kept apart by what they were made from: which images, how many, and the model's size.
 data_label=$(vqbn-prepare-cifar10 --label "$datadir")
 images=$(echo "${data_label##*, }" | tr -dc 0-9)
-size=$(basename "${train_config##* }" .yaml)
+size=$(basename "${train_configs[-1]}" .yaml)
 results=$PWD/results/${results_name:-${images}images-$size}
 if [ "$data" = mini ] || [ "$results_name" = none ]; then results=''; fi
 

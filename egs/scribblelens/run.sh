@@ -30,6 +30,7 @@ stages: 0 line lists, 1 alignments, 2 packed lines, 3 training, 4 reconstruction
 --train_config LIST files read before conf/train_<variant>.yaml: conf/base.yaml is the authors'"'"' size for a GPU,
                     "conf/base.yaml conf/small.yaml" one for two cores, and --data mini takes
                     "conf/base.yaml conf/mini.yaml"
+                    (in your folder, else in the recipe'"'"'s; a path with blanks among several is quoted)
 --train_options STR more options for vqbn-train, such as "--vq_codebook_size 512"; --tag names such runs
 --expdir, --datadir, --dumpdir   where runs, line lists and packed lines go: exp, data, dump;
                     with --data mini exp/mini and the folders data and dump in it
@@ -55,10 +56,11 @@ case $data in
 esac
 resolve_given expdir datadir dumpdir
 eval_sets="dev test"
+find_train_config
 expand_variants
 use_environment recipes,images
 
-if begin_stage 0 "line lists: ${data:-OpenSLR 84} to $datadir/"; then
+if begin_stage 0 "line lists: ${data:-OpenSLR 84} to $(shown "$datadir")/"; then
   if [ "$data" = mini ]; then
     vqbn-make-mini-lines --out "$expdir/mini.zip" --lines "$mini_lines"
     source=(--corpus "$expdir/mini.zip")
@@ -69,18 +71,18 @@ if begin_stage 0 "line lists: ${data:-OpenSLR 84} to $datadir/"; then
   fi
   vqbn-prepare-scribblelens lists "${source[@]}" --out "$datadir" --color_mode "$color_mode" --slice "$slice" \
     --train_on "$train_on" ${alphabet:+--alphabet "$alphabet"} --max_bad "$max_bad"
-  end_stage "wrote $datadir/; the counts are in $datadir/report.json"
+  end_stage "wrote $(shown "$datadir")/; the counts are in $(shown "$datadir")/report.json"
 fi
 
-if begin_stage 1 "alignments, to $datadir/*/columns.jsonl"; then
+if begin_stage 1 "alignments, to $(shown "$datadir")/*/columns.jsonl"; then
   vqbn-prepare-scribblelens align --data "$datadir" ${paths:+--paths "$paths"} --max_bad "$max_bad"
   end_stage
 fi
 
-if begin_stage 2 "lines at 32 pixels and $grey_levels grey levels, to $dumpdir/"; then
-  vqbn-prepare-scribblelens pack --data "$datadir" --out "$dumpdir" --grey_levels "$grey_levels" \
-    --binarize "$binarize" --nj "$nj" --max_bad "$max_bad"
-  end_stage "wrote $dumpdir/; the counts are in $dumpdir/info.json"
+if begin_stage 2 "lines at 32 pixels and $grey_levels grey levels, to $(shown "$dumpdir")/"; then
+  prepare "$dumpdir/pack.log" vqbn-prepare-scribblelens pack --data "$datadir" --out "$dumpdir" \
+    --grey_levels "$grey_levels" --binarize "$binarize" --nj "$nj" --max_bad "$max_bad"
+  end_stage "wrote $(shown "$dumpdir")/; the counts are in $(shown "$dumpdir")/info.json"
 fi
 
 # Results are kept apart by what they were made from.

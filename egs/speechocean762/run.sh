@@ -26,6 +26,7 @@ stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 
                     lexicon.txt; without it the corpus is downloaded (520 MB)
 --train_config LIST files read before conf/train_<variant>.yaml; conf/base.yaml is the size for two cores,
                     "conf/base.yaml conf/large.yaml" the authors'"'"' size for a GPU
+                    (in your folder, else in the recipe'"'"'s; a path with blanks among several is quoted)
 --expdir, --datadir, --dumpdir   where runs, data directories and features go: exp, data, dump
 --dev_split true    choose the checkpoint of each run on the speakers dev_tune, and report the others, dev_report; stage 2
                     divides dev by a fixed rule (vqbn-split-speakers --help)
@@ -51,30 +52,31 @@ case $dev_split in
 esac
 check_cmvn
 check_token_type
+find_train_config
 expand_variants
 use_environment "$(text_extra "$(peers_extra recipes)")"
 
-if begin_stage 0 "data preparation: ${data:-OpenSLR 101} to $datadir/"; then
+if begin_stage 0 "data preparation: ${data:-OpenSLR 101} to $(shown "$datadir")/"; then
   if [ -n "$data" ]; then
     vqbn-prepare-speechocean762 --corpus "$data" --out "$datadir" --max_bad "$max_bad"
   else
     vqbn-prepare-speechocean762 --download downloads --out "$datadir" --max_bad "$max_bad"
   fi
-  end_stage "wrote $datadir/train, $datadir/dev"
+  end_stage "wrote $(shown "$datadir")/train, $(shown "$datadir")/dev"
 fi
 
-if begin_stage 1 "alignments: ${ctm:-${kaldi_exp:-${kaldi_root:-pocketsphinx}}} to $datadir/*/phones.ctm"; then
+if begin_stage 1 "alignments: ${ctm:-${kaldi_exp:-${kaldi_root:-pocketsphinx}}} to $(shown "$datadir")/*/phones.ctm"; then
   import_alignments --lexicon "$datadir/lexicon.txt"
   make_tokens
-  end_stage "wrote $datadir/*/phones.ctm"
+  end_stage "wrote $(shown "$datadir")/*/phones.ctm"
 fi
 
-if begin_stage 2 "features, and the join with the alignments, to $dumpdir/"; then
+if begin_stage 2 "features, and the join with the alignments, to $(shown "$dumpdir")/"; then
   make_features
   genders=$datadir/dev/spk2gender
   [ -f "$genders" ] || genders=''
   vqbn-split-speakers --dump "$dumpdir" --set dev ${genders:+--spk2gender "$genders"}
-  end_stage "wrote $dumpdir/; the joined counts are in $dumpdir/report.txt"
+  end_stage "wrote $(shown "$dumpdir")/; the joined counts are in $(shown "$dumpdir")/report.txt"
 fi
 
 name_results
@@ -86,9 +88,9 @@ fi
 
 if [ "$tune" = true ]; then
   [ -n "$results" ] || fail "--tune true keeps what it tries under results/: --results_name cannot be none"
-  if begin_stage 3 "searching settings of $variants on $dev_set, seeds $seeds, in $expdir/tuning/"; then
+  if begin_stage 3 "searching settings of $variants on $dev_set, seeds $seeds, in $(shown "$expdir")/tuning/"; then
     tune_variants
-    end_stage "wrote $results/tuning/"
+    end_stage "wrote $(shown "$results")/tuning/"
   fi
   exit 0
 fi

@@ -29,6 +29,7 @@ stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 
 --train_config LIST files read before conf/train_<variant>.yaml: conf/base.yaml is the authors'"'"' size for a GPU,
                     "conf/base.yaml conf/small.yaml" one for two cores, and --data mini takes
                     "conf/base.yaml conf/mini.yaml"
+                    (in your folder, else in the recipe'"'"'s; a path with blanks among several is quoted)
 --expdir, --datadir, --dumpdir   where runs, data directories and features go: exp, data, dump;
                     with --data mini exp/mini and the folders data and dump in it
 --mini_utterances N how many utterances the mini corpus has: 360
@@ -63,10 +64,11 @@ esac
 dev_set=${eval_sets%% *} data_sets="$train_set $eval_sets"
 check_cmvn
 check_token_type
+find_train_config
 expand_variants
 use_environment "$(text_extra "$(peers_extra "$extras")")"
 
-if begin_stage 0 "data preparation: $data to $datadir/"; then
+if begin_stage 0 "data preparation: $data to $(shown "$datadir")/"; then
   if [ "$data" = mini ]; then
     vqbn-make-mini-speech --out "$datadir" --utterances "$mini_utterances" --nj "$nj"
   elif [ "$data" = discs ]; then
@@ -81,10 +83,10 @@ if begin_stage 0 "data preparation: $data to $datadir/"; then
       done
     done
   fi
-  end_stage "wrote $(echo "$train_set $eval_sets" | sed "s|[^ ]*|$datadir/&|g")"
+  end_stage "wrote$(for set in $data_sets; do printf ' %s' "$(shown "$datadir/$set")"; done)"
 fi
 
-if begin_stage 1 "alignments, to $datadir/*/phones.ctm"; then
+if begin_stage 1 "alignments, to $(shown "$datadir")/*/phones.ctm"; then
   if [ "$data" = mini ]; then
     for set in $train_set $eval_sets; do
       vqbn-import-alignments --ctm "$datadir/$set/true_phones.ctm" --set "$datadir/$set"
@@ -95,12 +97,12 @@ if begin_stage 1 "alignments, to $datadir/*/phones.ctm"; then
     import_alignments
   fi
   make_tokens
-  end_stage "wrote $datadir/*/phones.ctm"
+  end_stage "wrote $(shown "$datadir")/*/phones.ctm"
 fi
 
-if begin_stage 2 "features, and the join with the alignments, to $dumpdir/"; then
+if begin_stage 2 "features, and the join with the alignments, to $(shown "$dumpdir")/"; then
   make_features
-  end_stage "wrote $dumpdir/; the joined counts are in $dumpdir/report.txt"
+  end_stage "wrote $(shown "$dumpdir")/; the joined counts are in $(shown "$dumpdir")/report.txt"
 fi
 
 name_results

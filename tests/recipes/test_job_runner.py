@@ -71,6 +71,60 @@ def test_a_scheduler_gets_what_the_job_needs(tmp_path, backend, program, options
     assert "gpu" not in given
 
 
+def test_options_in_a_string_are_divided_as_by_a_shell_and_nothing_in_them_is_run(tmp_path):
+    path = stand_in(tmp_path, "sbatch")
+    (tmp_path / "cwd").mkdir()
+    options = (
+        r"""--gpu 1 --queue_opts "-p long -A 'my lab' --comment \"$(touch ran)\"" --mem '8 G' --time `touch\ ran`*"""
+    )
+    result = run_job(
+        *("--backend", "slurm", "--queue_opts", "--exclude=n[1-3]", tmp_path / "a.log", "true"),
+        cwd=tmp_path / "cwd",
+        PATH=path,
+        VQBN_JOB_OPTIONS=options,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    given = (tmp_path / "options").read_text().splitlines()
+    at = given.index("-p")
+    assert given[at:-1] == ["-p", "long", "-A", "my lab", "--comment", "$(touch ran)", "--exclude=n[1-3]"]
+    assert given[given.index("--mem") + 1] == "8 G"
+    assert given[given.index("--time") + 1] == "`touch ran`*"
+    assert "--gres=gpu:1" in given
+    # No file but the log, where a wrong division made some.
+    assert list((tmp_path / "cwd").iterdir()) == []
+
+
+@pytest.mark.parametrize(("backend", "program", "option"), [("slurm", "sbatch", "--job-name"), ("sge", "qsub", "-N")])
+def test_a_job_is_named_after_its_run(tmp_path, backend, program, option):
+    path = stand_in(tmp_path, program)
+    for log, name in (
+        ("exp/bn_seed1/job.log", "bn_seed1"),
+        ("exp/bn_seed1/decode_dev.log", "bn_seed1-decode_dev"),
+        ("exp/bn a+b_seed1/job.log", "bn_a_b_seed1"),
+        ("exp/2nd_seed1/job.log", "job-2nd_seed1"),
+    ):
+        assert run_job("--backend", backend, log, "true", cwd=tmp_path, PATH=path).returncode == 0
+        given = (tmp_path / "options").read_text().splitlines()
+        assert given[given.index(option) + 1] == name
+
+
+@pytest.mark.parametrize("backend", ["run", "slurm"])
+def test_an_earlier_jobs_log_is_kept_above_and_its_status_is_not_taken_for_the_laters(tmp_path, backend):
+    path = stand_in(tmp_path, "sbatch")
+    for status in (0, 3, 0):
+        job = ("sh", "-c", f"echo output {status}; exit {status}")
+        result = run_job("--backend", backend, "a.log", *job, cwd=tmp_path, PATH=path)
+        assert result.returncode == status
+    lines = (tmp_path / "a.log").read_text().splitlines()
+    assert [line for line in lines if line.startswith("output")] == ["output 0", "output 3", "output 0"]
+    # One that the scheduler kills did not end with the status above.
+    (tmp_path / "sbatch").write_text('#!/bin/sh\necho "killed" >>a.log\nexit 0\n')
+    if backend == "slurm":
+        result = run_job("--backend", backend, "a.log", "true", cwd=tmp_path, PATH=path)
+        assert result.returncode == 1
+        assert "the job did not come to its end" in result.stderr
+
+
 @pytest.mark.parametrize(("backend", "program"), [("slurm", "sbatch"), ("sge", "qsub")])
 def test_a_failing_job_shows_the_end_of_its_log(tmp_path, backend, program):
     path = stand_in(tmp_path, program)
@@ -99,10 +153,17 @@ def test_wrong_options_are_refused(tmp_path):
         (("--mem",), "--mem needs a value"),
         (("a.log",), "usage:"),
         (("--backend", "sge", "a.log", "true"), "there is no qsub on this machine"),
+        (("--gpu", "x[$(touch ran)]", "a.log", "true"), "--gpu takes a whole number"),
+        (("--queue_opts", "-A 'lab", "a.log", "true"), "--queue_opts: found  -A 'lab, expected closed quotes"),
     ):
         result = run_job(*arguments, cwd=tmp_path)
         assert result.returncode == 1
         assert said in result.stderr
+    result = run_job("a.log", "true", cwd=tmp_path, VQBN_JOB_OPTIONS='--queue_opts "-p long')
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert 'VQBN_JOB_OPTIONS: found --queue_opts "-p long, expected closed quotes' in line
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture(scope="module")

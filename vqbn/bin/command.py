@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Callable
 
+from vqbn.bin.start import STOPPED, say_stopped
 from vqbn.errors import InputError
 
 
@@ -27,8 +28,8 @@ def command(name: str) -> Callable:
             except OSError as error:
                 message = describe(error)
             except KeyboardInterrupt:
-                print(f"{name}: stopped", file=sys.stderr)
-                return 130
+                say_stopped(name)
+                return STOPPED
             print(f"{name}: error: {' '.join(message.split())}", file=sys.stderr)
             return 1
 

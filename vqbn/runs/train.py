@@ -167,4 +167,10 @@ def fit(prepared: Prepared, config: Mapping[str, object], task: Task, done: int)
             use_distributed_sampler=False,
         )
         checkpoint = expdir / "checkpoints" / "last.ckpt" if done else None
-        trainer.fit(prepared.module, datamodule=prepared.data, ckpt_path=checkpoint, weights_only=True)
+        try:
+            trainer.fit(prepared.module, datamodule=prepared.data, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit as error:
+            # What Lightning makes of an interrupt.
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            raise
