@@ -171,7 +171,7 @@ def test_the_lock_falls_with_the_process_whatever_its_children_do(tmp_path, hold
     holder.wait()
     assert names(tmp_path / "run") == [".lock"]
     with locked(tmp_path / "run"):
-        pass
+        assert f"(process {os.getpid()} on " in (tmp_path / "run/.lock").read_text()
     assert names(tmp_path / "run") == []
 
 
@@ -182,13 +182,21 @@ def test_a_lock_is_also_for_the_same_process_and_falls_with_an_error(tmp_path):
         with locked(folder):
             with pytest.raises(InputError, match="in use by"), locked(folder):
                 pass
-            with locked(folder, ".other"):
+            with locked(folder / "file", beside=True):
+                assert {".file.lock", ".lock"} <= set(names(folder))
+                (folder / "x").write_text("")
                 raise ValueError
 
     for _ in range(2):
         with pytest.raises(ValueError):
             fail()
-    assert names(folder) == []
+    assert names(folder) == ["x"]
+
+
+def test_a_lock_leaves_no_folder_where_nothing_was_written(tmp_path):
+    with locked(tmp_path / "data"):
+        pass
+    assert names(tmp_path) == []
 
 
 def test_a_lock_whose_file_is_removed_meanwhile_is_taken_on_a_new_one(tmp_path, monkeypatch):

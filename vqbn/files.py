@@ -72,23 +72,25 @@ def write_text(target: str | os.PathLike, text: str) -> None:
 
 
 @contextlib.contextmanager
-def locked(folder: str | os.PathLike, name: str = ".lock") -> Iterator[None]:
-    """Let no other process into a block about the same folder.
+def locked(target: str | os.PathLike, beside: bool = False) -> Iterator[None]:
+    """Let no other process into a block about the same folder, or file.
 
     The lock is the system's (flock): it falls with the process, however that ends; a file that is left behind locks
     nothing. On a file system without locks the block runs all the same, with a warning.
 
     Args:
-        folder: it is made if it isn't there.
-        name: of the lock's file in it. Under different names several processes can work in a folder.
+        target: a folder, which is made if it isn't there.
+        beside: keep the lock's file beside `target`, which may then be a file, or a folder that is replaced as a whole.
 
     Raises:
         InputError: another process holds the lock; the message says which, on which machine, and since when.
         OSError: the folder can't be written.
     """
-    path = Path(folder) / name
+    target = Path(target)
+    path = target.absolute().with_name(f".{target.name}.lock") if beside else target / ".lock"
+    made = not path.parent.exists()
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = _lock(path)
+    descriptor = _lock(path, target)
     _locks.add(descriptor)
     try:
         os.ftruncate(descriptor, 0)
@@ -102,10 +104,13 @@ def locked(folder: str | os.PathLike, name: str = ".lock") -> Iterator[None]:
             path.unlink(missing_ok=True)
             _locks.remove(descriptor)
             os.close(descriptor)
+            if made:
+                with contextlib.suppress(OSError):
+                    path.parent.rmdir()  # where nothing was written
 
 
-def _lock(path: Path) -> int:
-    """Open and lock a file; gives its descriptor, and errors as `locked`."""
+def _lock(path: Path, target: Path) -> int:
+    """Open and lock a file that stands for `target`; gives its descriptor, and errors as `locked`."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
@@ -116,14 +121,12 @@ def _lock(path: Path) -> int:
         except BlockingIOError:
             holder = os.read(descriptor, 1000).decode(errors="replace").strip() or "another process"
             os.close(descriptor)
-            raise InputError(
-                f"{path.parent}: in use by {holder}; wait for its end, stop it, or give another folder"
-            ) from None
+            raise InputError(f"{target}: in use by {holder}; wait for its end, or stop it") from None
         except OSError as error:
             if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP):
                 os.close(descriptor)
                 raise
-            logger.warning("%s: this file system has no locks: see that nothing else writes here", path.parent)
+            logger.warning("%s: this file system has no locks: see that nothing else writes here", target)
             return descriptor
         os.close(descriptor)
 

@@ -5,7 +5,6 @@ import io
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
@@ -15,9 +14,6 @@ from vqbn.files import replacing
 from vqbn.runs.loaded import Loaded
 from vqbn.runs.task import Task
 from vqbn.version import __version__
-
-if TYPE_CHECKING:
-    from vqbn.runs.module import BottleneckTraining
 
 # What a checkpoint holds under `vqbn_format`: raised when one is written that earlier versions would misread. Those
 # from before it was introduced, which hold none, are read as format 1.
@@ -115,35 +111,6 @@ def load(path: str | Path, task: Task, averaged: bool = True) -> Loaded:
         first = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: does not fit the model that it describes ({first}); train it again") from error
     return Loaded(model.eval(), about, averaged and has_average, path)
-
-
-def begin_with(path: str | Path, module: "BottleneckTraining") -> None:
-    """Give a module that is to be trained the weights of a checkpoint: the averaged ones, where the run kept them.
-
-    Codebook and buffers come along; the bottleneck's clock and reservoir, its extra state, stay at their start.
-
-    Raises:
-        InputError: the checkpoint is missing or damaged, or its model is another one than `module`'s.
-    """
-    checkpoint = read_checkpoint(path, module.kind)
-    for name, value in module.describe().items():
-        if checkpoint[module.kind].get(name) != value:
-            raise InputError(
-                f"init_from: {path}: its {name} are not this run's; expected a model of the same {name}, or none"
-            )
-    state = {
-        name.removeprefix("model."): value
-        for name, value in checkpoint["state_dict"].items()
-        if not name.endswith("_extra_state")
-    }
-    try:
-        missing, unexpected = module.model.load_state_dict(state, strict=False)
-    except RuntimeError as error:
-        misfit = " ".join(str(error).partition(":")[2].split())[:200]
-        raise InputError(f"init_from: {path}: does not fit this configuration ({misfit})") from error
-    misfits = [name for name in [*missing, *unexpected] if not name.endswith("_extra_state")]
-    if misfits:
-        raise InputError(f"init_from: {path}: does not fit this configuration: {misfits[0]} is not in both models")
 
 
 def load_run(task: Task, expdir: str | Path, which: str = "best", averaged: bool = True) -> Loaded:

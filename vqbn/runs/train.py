@@ -17,7 +17,7 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from vqbn.errors import InputError
 from vqbn.files import locked
 from vqbn.runs.averaging import PolyakAveraging
-from vqbn.runs.checkpoint import WholeFileIO, begin_with, read_checkpoint
+from vqbn.runs.checkpoint import WholeFileIO, read_checkpoint
 from vqbn.runs.config import first_difference, write_config
 from vqbn.runs.kept import check_name, kept_result
 from vqbn.runs.keys import last_update
@@ -81,7 +81,7 @@ def train_from(done: int, config: Mapping[str, object], task: Task) -> None:
         unfinished.unlink()  # what an interrupted run was writing
     prepared = task.prepare(config)
     if config["init_from"] and not done:
-        begin_with(config["init_from"], prepared.module)
+        prepared.module.begin_with(config["init_from"])
     write_config(expdir / "config.yaml", resolved(config, task))
     logger.info(
         "%s: %s; %d parameters; update %d to %d",
