@@ -19,6 +19,7 @@ from vqbn.runs.checkpoint import load, load_run
 from vqbn.runs.config import configuration_hash, decisive, parse_arguments
 from vqbn.runs.progress import Progress
 from vqbn.runs.results import Result, write_result
+from vqbn.runs.train import run_folder
 from vqbn.tasks.recognition import training as recognition
 from vqbn.tasks.recognition.task import RECOGNITION
 
@@ -245,6 +246,13 @@ def test_a_folder_in_which_another_process_trains_is_left_alone(train, capsys):
         assert train(max_updates=4) == 1
     assert f"{train.expdir}: in use by " in capsys.readouterr().err
     assert half.exists()
+
+
+def test_the_processes_of_one_training_share_its_lock(train, monkeypatch):
+    with run_folder(train.expdir):
+        monkeypatch.setenv("LOCAL_RANK", "1")
+        with run_folder(train.expdir):
+            pass
 
 
 PRINT_KEPT = """

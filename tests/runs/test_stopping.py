@@ -53,7 +53,7 @@ def train_until(monkeypatch, asked, update, argv):
 
 
 @pytest.mark.parametrize("asked", STATUS, ids=lambda asked: asked.name)
-def test_a_signal_saves_this_run_and_the_same_command_goes_on(slurm_job, monkeypatch, tiny_options, capsys, asked):
+def test_a_signal_saves_this_run_and_the_same_command_goes_on(slurm_job, monkeypatch, tiny_options, asked):
     argv = [*tiny_options(max_updates=20), "--expdir", str(slurm_job / "run")]
     before = [signal.getsignal(number) for number in STATUS]
     # Update 11 is neither evaluated nor a multiple of checkpoint_every.
@@ -61,7 +61,8 @@ def test_a_signal_saves_this_run_and_the_same_command_goes_on(slurm_job, monkeyp
     assert [signal.getsignal(number) for number in STATUS] == before
     last = slurm_job / "run/checkpoints/last.ckpt"
     assert read_checkpoint(last)["recognizer"]["update"] == 11
-    assert f"run: stopped by {asked.name} after update 11, which last.ckpt holds" in capsys.readouterr().err
+    said = (slurm_job / "run/train.log").read_text()
+    assert f"run: stopped by {asked.name} after update 11, which last.ckpt holds" in said
     # Slurm sends SIGTERM also to jobs that are cancelled.
     requests = (slurm_job / "asked").read_text() if (slurm_job / "asked").exists() else ""
     assert requests == ("requeue 12\n" if asked == signal.SIGUSR1 else "")

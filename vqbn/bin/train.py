@@ -33,8 +33,7 @@ def main(argv: list[str]) -> int | None:
     try:
         train(config, task)
     except Stopped as stopped:
-        print(f"vqbn-train: {stopped}", file=sys.stderr)
-        return stopped.status
+        return stopped.status  # it has been logged
     return None
 
 

@@ -66,7 +66,12 @@ def train(config: Mapping[str, object], task: Task) -> None:
 
 def run_folder(expdir: Path) -> contextlib.AbstractContextManager[None]:
     """The lock of a run's folder, which the processes that Lightning starts beside the first leave to that one."""
-    return contextlib.nullcontext() if int(os.environ.get("LOCAL_RANK", 0)) else locked(expdir)
+    return locked(expdir) if is_first_process() else contextlib.nullcontext()
+
+
+def is_first_process() -> bool:
+    """Whether this is not one of the processes that Lightning starts for further GPUs."""
+    return int(os.environ.get("LOCAL_RANK", 0)) == 0
 
 
 def train_from(done: int, config: Mapping[str, object], task: Task) -> None:
@@ -95,7 +100,7 @@ def train_from(done: int, config: Mapping[str, object], task: Task) -> None:
         fit(prepared, config, task, done)
     except Stopped as stopped:
         logger.info("%s", stopped)
-        if stopped.asked == signal.SIGUSR1:
+        if stopped.asked == signal.SIGUSR1 and is_first_process():
             requeue()
         raise
     logger.info("%s: trained in %.0f s", expdir, time.monotonic() - started)
