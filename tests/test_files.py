@@ -1,12 +1,18 @@
 """Files are whole or not there, whatever goes wrong, and what was there before stays."""
 
 import errno
+import fcntl
 import os
+import platform
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from vqbn.files import replacing, write_text
+from vqbn.errors import InputError
+from vqbn.files import locked, replacing, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -127,3 +133,93 @@ def test_an_error_about_another_file_keeps_its_name(tmp_path):
     with pytest.raises(FileNotFoundError) as caught, replacing(tmp_path / "file"):
         (tmp_path / "other").read_text()
     assert caught.value.filename == str(tmp_path / "other")
+
+
+HOLD = """
+import os, sys, time
+from vqbn.files import locked
+with locked(sys.argv[1]):
+    if os.fork() == 0:
+        time.sleep(60)
+    print("locked", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """A process that holds the lock of tmp_path/run, and has a child."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout.readline() == "locked\n"
+    yield process
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_folder_in_use_is_refused_saying_by_whom(tmp_path, holder):
+    with pytest.raises(InputError) as caught, locked(tmp_path / "run"):
+        pass
+    assert str(caught.value).startswith(f"{tmp_path / 'run'}: in use by -c (process {holder.pid} on {platform.node()}")
+    assert ", since 2" in str(caught.value)
+
+
+def test_the_lock_falls_with_the_process_whatever_its_children_do(tmp_path, holder):
+    holder.kill()
+    holder.wait()
+    assert names(tmp_path / "run") == [".lock"]
+    with locked(tmp_path / "run"):
+        assert f"(process {os.getpid()} on " in (tmp_path / "run/.lock").read_text()
+    assert names(tmp_path / "run") == []
+
+
+def test_a_lock_is_also_for_the_same_process_and_falls_with_an_error(tmp_path):
+    folder = tmp_path / "a/b"
+
+    def fail():
+        with locked(folder):
+            with pytest.raises(InputError, match="in use by"), locked(folder):
+                pass
+            with locked(folder / "file", beside=True):
+                assert {".file.lock", ".lock"} <= set(names(folder))
+                (folder / "x").write_text("")
+                raise ValueError
+
+    for _ in range(2):
+        with pytest.raises(ValueError):
+            fail()
+    assert names(folder) == ["x"]
+
+
+def test_a_lock_leaves_no_folder_where_nothing_was_written(tmp_path):
+    with locked(tmp_path / "data"):
+        pass
+    assert names(tmp_path) == []
+
+
+def test_a_lock_whose_file_is_removed_meanwhile_is_taken_on_a_new_one(tmp_path, monkeypatch):
+    lock, removed = fcntl.flock, []
+
+    def slow(descriptor, how):
+        if not removed:
+            removed.append((tmp_path / ".lock").unlink())
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", slow)
+    with locked(tmp_path):
+        assert removed
+        assert names(tmp_path) == [".lock"]
+        with pytest.raises(InputError, match="in use by"), locked(tmp_path):
+            pass
+
+
+def test_without_locks_of_the_file_system_there_is_a_warning(tmp_path, monkeypatch, caplog):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with locked(tmp_path):
+        assert f"{tmp_path}: this file system has no locks" in caplog.text
+    assert names(tmp_path) == []

@@ -132,13 +132,17 @@ peers_extra() {
   echo "$1"
 }
 
-# kept_run VARIANT SEED: whether the run's results file is all there is of it: it was trained elsewhere, or exp/ removed.
-# What a run is called says the recipe's own run_name.
+# kept_run VARIANT SEED: whether a results file with its configuration is all there is of the run: it was trained elsewhere,
+# or exp/ removed. What a run is called says the recipe's own run_name.
 kept_run() {
-  local name
+  local name training kept
   name=$(run_name "$1" "$2")
-  [ -n "$results" ] && [ -f "$results/$name.json" ] && [ ! -d "$expdir/$name/checkpoints" ] || return 1
-  log "$name is done already: $results/$name.json"
+  [ -n "$results" ] && [ -d "$results" ] && [ ! -d "$expdir/$name/checkpoints" ] || return 1
+  find_training "$1" "$2"
+  # The command has said what is wrong.
+  kept=$(vqbn-train "${training[@]}" --print_kept) || exit 1
+  [ -n "$kept" ] || return 1
+  log "$name is done already: $kept"
 }
 
 # run_name VARIANT SEED: says what the run changes in the variant.
@@ -168,6 +172,16 @@ find_configs() {
   for config in "${train_configs[@]}" "$(variant_config "$1")"; do configs+=(--config "$config"); done
 }
 
+# find_training VARIANT SEED: fills the array `training` with vqbn-train's options for the run. The recipe says in the array
+# `train_arguments` where its data is.
+find_training() {
+  local configs more
+  split_words more "$train_options" --train_options || exit 1
+  find_configs "$1"
+  training=("${configs[@]}" "${train_arguments[@]}" --expdir "$expdir/$(run_name "$1" "$2")" --seed "$2"
+    --ngpu "$ngpu" --results "$results" "${more[@]}")
+}
+
 # begin_run VARIANT SEED: sets $run, the run's folder, and keeps there what the user called first.
 begin_run() {
   run=$expdir/$(run_name "$1" "$2")
@@ -176,15 +190,12 @@ begin_run() {
   log "training $(shown "$run"); its log is $(shown "$run/job.log")"
 }
 
-# train_run VARIANT SEED: stage 3; goes on from the last checkpoint, and does nothing if the run is finished. The recipe
-# says in the array `train_arguments` where its data is.
+# train_run VARIANT SEED: stage 3; goes on from the last checkpoint, and does nothing if the run is finished.
 train_run() {
-  local configs run more
-  split_words more "$train_options" --train_options || exit 1
+  local run training
   begin_run "$1" "$2"
-  find_configs "$1"
-  run_job train_cmd "$run/job.log" vqbn-train "${configs[@]}" "${train_arguments[@]}" --expdir "$run" --seed "$2" \
-    --ngpu "$ngpu" --results "$results" "${more[@]}"
+  find_training "$1" "$2"
+  run_job train_cmd "$run/job.log" vqbn-train "${training[@]}"
 }
 
 # decode_run VARIANT SEED: stage 4, with the options in the array `decode_arguments`. score_run VARIANT SEED: stage 5,

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from vqbn.bin import score
 from vqbn.bin.decode import main
+from vqbn.files import locked
 from vqbn.kaldi.cmvn import read_cmvn
 from vqbn.kaldi.speech import SpeechDataset
 from vqbn.kaldi.tokens import Tokens
@@ -61,6 +63,27 @@ def test_codes_are_those_that_the_model_chooses_for_each_utterance_alone(trained
         with torch.no_grad():
             output = loaded.model(torch.from_numpy(data.features(utterance))[None])
         np.testing.assert_array_equal(decoded.codes[utterance], output.indices[0].numpy())
+
+
+def test_one_decoding_and_one_scoring_at_a_time_write_a_folder(decoded_runs, speech_dump, tmp_path, capsys):
+    shutil.copytree(decoded_runs, tmp_path / "exp")
+    run = tmp_path / "exp/bn_reest_lr_seed1"
+    options = ["--expdir", str(run), "--dump", str(speech_dump)]
+
+    def refused(command, *more):
+        assert command([*options, *more]) == 1
+        return capsys.readouterr().err.splitlines()[-1]
+
+    with locked(run / "decode_dev", beside=True):
+        assert f"vqbn-decode: error: {run / 'decode_dev'}: in use by " in refused(main)
+        assert f"vqbn-score: error: {run / 'decode_dev'}: in use by " in refused(score.main)
+        # Another set of the same run can be decoded meanwhile.
+        assert main([*options, "--set", "train"]) == 0
+    with locked(run / "scores.json", beside=True):
+        assert f"{run / 'scores.json'}: in use by " in refused(score.main)
+    assert not (run / "scores.json").exists()
+    assert score.main(options) == 0
+    assert not list(run.rglob("*.lock"))
 
 
 def test_batching_changes_nothing(trained_runs, speech_dump, tmp_path):

@@ -12,6 +12,7 @@ import soundfile
 
 from vqbn.bin import import_alignments, make_features
 from vqbn.bin.make_features import main
+from vqbn.files import locked
 from vqbn.kaldi.archive import read_scp
 from vqbn.kaldi.audio import read_audio
 from vqbn.kaldi.cmvn import accumulate, read_cmvn, read_speaker_cmvn
@@ -168,6 +169,15 @@ def test_a_stopped_run_goes_on_where_it_was(run, corpus, monkeypatch):
     assert run() == 0
     assert made == [("train", 1), ("train", 2), "train", "dev"]
     assert contents(corpus / "dump") == whole
+
+
+def test_a_folder_that_another_process_writes_is_left_alone(run, corpus, capsys):
+    with locked(corpus / "dump"):
+        assert run() == 1
+        assert contents(corpus / "dump").keys() == {".lock"}
+    assert f"{corpus / 'dump'}: in use by " in one_error(capsys)
+    assert run() == 0
+    assert not (corpus / "dump/.lock").exists()
 
 
 def test_a_changed_file_is_made_again(run, corpus):

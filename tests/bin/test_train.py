@@ -1,19 +1,25 @@
 """The command vqbn-train, in process."""
 
 import errno
+import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
 import yaml
 
 from vqbn.bin.train import main
+from vqbn.files import locked
 from vqbn.runs import checkpoint
-from vqbn.runs.checkpoint import load_run
-from vqbn.runs.config import parse_arguments
+from vqbn.runs.checkpoint import load, load_run
+from vqbn.runs.config import configuration_hash, decisive, parse_arguments
 from vqbn.runs.progress import Progress
+from vqbn.runs.results import Result, write_result
+from vqbn.runs.train import run_folder
 from vqbn.tasks.recognition import training as recognition
 from vqbn.tasks.recognition.task import RECOGNITION
 
@@ -203,7 +209,7 @@ def test_a_folder_without_permission_is_one_line(train, capsys, tmp_path):
     assert "Permission denied" in capsys.readouterr().err
 
 
-def test_a_run_that_a_results_file_holds_is_not_begun(train, speech_dump, tmp_path, caplog):
+def test_a_run_that_a_results_file_holds_is_not_begun(train, speech_dump, tmp_path, caplog, capsys):
     from vqbn.bin import decode, score
 
     train.expdir = tmp_path / "bn_seed1"
@@ -219,11 +225,122 @@ def test_a_run_that_a_results_file_holds_is_not_begun(train, speech_dump, tmp_pa
         assert train(**given, checkpoint_every=1) == 0
     assert f"done already: {results / 'bn_seed1.json'} holds" in caplog.text
     assert not (train.expdir / "checkpoints").exists()
-    # Another configuration is another run; one that has begun is brought to its end.
+    # Another configuration is another run, with a name of its own; one that has begun is brought to its end.
+    assert train(**given | {"seed": 2}) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert f"{results / 'bn_seed1.json'}: holds a run with another configuration: seed: 1 (here 2); give" in error
+    assert "--tag" in error
+    assert not (train.expdir / "checkpoints").exists()
+    train.expdir = tmp_path / "bn_seed2"
     assert train(**given | {"seed": 2}) == 0
     assert (train.expdir / "checkpoints/last.ckpt").exists()
     assert train(**given | {"seed": 2}) == 0
     assert "all 4 updates are done already" in (train.expdir / "train.log").read_text()
+
+
+def test_a_folder_in_which_another_process_trains_is_left_alone(train, capsys):
+    assert train(max_updates=4) == 0
+    half = train.expdir / "checkpoints" / ".last.1-abc.ckpt"
+    half.write_bytes(b"what the other one is writing")
+    with locked(train.expdir):
+        assert train(max_updates=4) == 1
+    assert f"{train.expdir}: in use by " in capsys.readouterr().err
+    assert half.exists()
+
+
+def test_the_processes_of_one_training_share_its_lock(train, monkeypatch):
+    with run_folder(train.expdir):
+        monkeypatch.setenv("LOCAL_RANK", "1")
+        with run_folder(train.expdir):
+            pass
+
+
+PRINT_KEPT = """
+import sys
+from vqbn.bin.train import main
+status = main(sys.argv[1:])
+assert "torch" not in sys.modules
+raise SystemExit(status)
+"""
+
+
+def test_which_results_file_holds_a_configuration_is_said_without_torch(train, speech_dump, tmp_path):
+    keys = [f"--{key}={value}" for key, value in TINY.items()]
+    config = parse_arguments([*keys, "--dump=x", "--expdir=y"], "vqbn-train", "Train.", RECOGNITION.keys)
+    result = Result(
+        *("bn", "bn", 1, "made", "run.sh", "0", configuration_hash(config, RECOGNITION.keys)),
+        *(decisive(config, RECOGNITION.keys), 12, "best", {"dev": {"per": 50.0}}),
+    )
+    path = write_result(tmp_path / "results", result)
+
+    def kept(name, *changes):
+        argv = [*keys, "--dump=nowhere", f"--expdir={tmp_path / name}", f"--results={path.parent}", *changes]
+        command = [sys.executable, "-c", PRINT_KEPT, *argv, "--print_kept"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    assert kept("bn_seed1") == (0, f"{path}\n", "")
+    # Another configuration: not kept where it has another name, refused where it has the same.
+    assert kept("bn-fast_seed1", "--learning_rate=0.1") == (0, "", "")
+    status, printed, error = kept("bn_seed1", "--learning_rate=0.1", "--lstm_size=9")
+    assert (status, printed) == (1, "")
+    assert "another configuration: lstm_size: 8 (here 9), learning_rate: 0.02 (here 0.1); give" in error
+    assert not (tmp_path / "bn_seed1").exists()
+
+
+def test_a_run_begins_with_the_weights_of_another_but_not_its_clock(train, tmp_path, capsys):
+    schedule = {"reestimation": "true", "reestimation_start": 3, "reestimation_until": 9, "vq_normalization": "batch"}
+    assert train(**schedule) == 0
+    first = tmp_path / "first.ckpt"
+    shutil.copy(train.expdir / "checkpoints/last.ckpt", first)
+    given = {"init_from": first, "learning_rate": 1e-12, "max_updates": 4, "validate_every": 1}
+    train.expdir = tmp_path / "second"
+    assert train(**schedule | given) == 0
+    before, after = (load(path, RECOGNITION).model for path in (first, train.expdir / "checkpoints/last.ckpt"))
+    for name, value in before.named_parameters():
+        if "codebook" not in name:
+            torch.testing.assert_close(after.get_parameter(name), value, rtol=0, atol=1e-6)
+    assert [point["quantised"] for point in curve(train.expdir)] == [False, True, True, True]
+    # The file's contents are part of the configuration, its path is not.
+    config = yaml.safe_load((train.expdir / "config.yaml").read_text())
+    assert config["init_from"] == str(first)
+    assert config["init_from_hash"] == hashlib.sha256(first.read_bytes()).hexdigest()[:12]
+    assert train(**schedule | given | {"init_from": ""}) == 1
+    assert "last.ckpt: trained with init_from_hash: " in capsys.readouterr().err
+    recorded = ["--config", str(train.expdir / "config.yaml")]
+    assert main([*recorded, f"--init_from={shutil.copy(first, tmp_path / 'copy.ckpt')}"]) == 0
+    first.unlink()
+    # A run that has begun does not need the file; another file is refused.
+    assert main([*recorded, "--continue_to=6"]) == 0
+    first.write_bytes(b"another")
+    assert main(recorded) == 1
+    assert f"init_from: {first}: has the hash " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"init_from": "nowhere.ckpt"}, "init_from: nowhere.ckpt: can't be read: No such file"),
+        ({"lstm_size": 9}, "does not fit this configuration (size mismatch for "),
+        ({"vq_normalization": "none"}, "does not fit this configuration: bottleneck."),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_not_begun_with(train, trained_run, capsys, changes, problem):
+    given = {"init_from": trained_run / "checkpoints/last.ckpt", "vq_normalization": "batch"}
+    assert train(**given | changes) == 1
+    (error,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert problem in error
+    assert not (train.expdir / "checkpoints").exists()
+
+
+def test_a_checkpoint_with_other_tokens_is_not_begun_with(train, tmp_path, capsys):
+    assert train(max_updates=4) == 0
+    contents = torch.load(train.expdir / "checkpoints/last.ckpt", weights_only=True)
+    contents["recognizer"]["tokens"][1:3] = contents["recognizer"]["tokens"][2:0:-1]
+    torch.save(contents, tmp_path / "swapped.ckpt")
+    train.expdir = tmp_path / "other"
+    assert train(init_from=tmp_path / "swapped.ckpt") == 1
+    assert "swapped.ckpt: its tokens are not this run's" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("peer", "normalization"), [("vqp_ema", "none"), ("fsq", "batch")])

@@ -97,6 +97,12 @@ def test_clusterings_may_go_on_to_the_end(file):
         ("vq_code_dim: 10\nvq_num_codebooks: 3", 3, "vq_num_codebooks: found 3, expected a divisor"),
         ("lr_milestones: [5, 3]", 2, "lr_milestones: found .*, expected rising"),
         ("reestimation_start: 3\nreestimation_until: 40\nngpu: 3", None, "batch_size: found 32, expected a multiple"),
+        ("continue_to: 4000", 2, r"continue_to: found 4000, expected 0 or more than max_updates \(4000\)"),
+        (
+            "continue_to: 4500\nvalidate_every: 400",
+            2,
+            r"continue_to: found 4500, expected a multiple of validate_every \(400\), such as 4800",
+        ),
     ],
 )
 def test_values_that_do_not_go_together_are_named(file, text, where, problem):
@@ -165,13 +171,39 @@ def test_keys_that_have_no_effect_leave_the_hash_as_it_is():
 
 def test_keys_that_came_later_leave_the_hashes_of_earlier_runs_as_they_were():
     config = parse()
-    earlier = {name: value for name, value in config.items() if not name.startswith("peer")}
+    later = ("peer", "peer_dead_threshold", "continue_to", "init_from_hash")
+    earlier = {name: value for name, value in config.items() if name not in later}
     assert first_difference(config, earlier, KEYS) is None
     keys = [key for key in KEYS if not key.since_first]
     assert configuration_hash(config, KEYS) == configuration_hash(earlier, keys)
     peer = parse("--bottleneck", "peer", "--peer", "fsq")
     assert first_difference(peer, earlier | {"bottleneck": "peer"}, KEYS) == "peer"
     assert configuration_hash(peer, KEYS) != configuration_hash(parse("--bottleneck", "peer"), KEYS)
+
+
+def test_the_schedules_of_a_longer_run_end_where_they_did():
+    config = parse("--max_updates", 4680, "--reestimation", "true", "--reestimation_until", "end")
+    longer = parse(
+        "--max_updates", 4680, "--reestimation", "true", "--reestimation_until", "end", "--continue_to", 9360
+    )
+    assert longer == config | {"continue_to": 9360}
+    assert configuration_hash(longer, KEYS) != configuration_hash(config, KEYS)
+
+
+def test_a_run_that_begins_with_a_file_is_told_by_the_files_contents(tmp_path):
+    for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+        (tmp_path / f"{name}.ckpt").write_bytes(content)
+    a, b, c = (parse("--init_from", tmp_path / f"{name}.ckpt") for name in "abc")
+    assert configuration_hash(a, KEYS) == configuration_hash(b, KEYS)
+    assert first_difference(a, b, KEYS) is None
+    assert len({configuration_hash(config, KEYS) for config in (a, c, parse())}) == 3
+    assert first_difference(a, c, KEYS) == "init_from_hash"
+    with pytest.raises(InputError, match=r"c\.ckpt: has the hash .* it is another file than the run began with"):
+        parse("--init_from", tmp_path / "c.ckpt", "--init_from_hash", a["init_from_hash"])
+    with pytest.raises(InputError, match="nowhere: can't be read: No such file"):
+        parse("--init_from", "nowhere")
+    with pytest.raises(InputError, match="expected nothing where init_from is not given"):
+        parse("--init_from_hash", a["init_from_hash"])
 
 
 @pytest.mark.parametrize(

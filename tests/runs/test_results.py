@@ -51,6 +51,18 @@ def test_results_are_sorted_and_found_by_their_hash(tmp_path):
     assert find_result(tmp_path / "absent", "bn10") is None
 
 
+def test_a_file_of_another_configuration_is_not_replaced(tmp_path):
+    path = write_result(tmp_path, result())
+    config = {"vq_codebook_size": 128, "lr_milestones": [1, 2], "vq_balance": 0}
+    with pytest.raises(InputError) as caught:
+        write_result(tmp_path, result(config=config, config_hash="0123feedbeef"))
+    assert str(caught.value).startswith(
+        f"{path}: holds a run with another configuration: vq_codebook_size: 64 (here 128), vq_balance: None (here 0); "
+    )
+    assert "--tag" in str(caught.value)
+    assert read_result(path) == result()
+
+
 def test_writing_again_replaces_and_a_refused_write_leaves_the_old_file(tmp_path):
     path = write_result(tmp_path, result(update=30))
     write_result(tmp_path, result(update=40))

@@ -1,11 +1,13 @@
 """The whole training command, killed and started again."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from vqbn.bin.train import main
 from vqbn.errors import InputError
@@ -50,6 +52,13 @@ def differences(value, other, where=""):
 
 
 def assert_equal_runs(run_dir, other, updates):
+    assert_same_ends(run_dir, other)
+    assert read_checkpoint(run_dir / "checkpoints" / "last.ckpt")["recognizer"]["update"] == updates
+    assert sorted(path.name for path in (run_dir / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert len((run_dir / "curve.jsonl").read_text().splitlines()) == updates // 10
+
+
+def assert_same_ends(run_dir, other):
     for name in ("last", "best"):
         a, b = (torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True) for folder in (run_dir, other))
         # What is left out counts Lightning's own starts and stops.
@@ -57,10 +66,7 @@ def assert_equal_runs(run_dir, other, updates):
             assert differences(a[part], b[part], part) == []
         assert differences(a["callbacks"], b["callbacks"]) == []
         assert a["recognizer"]["update"] == b["recognizer"]["update"] > 0
-    assert read_checkpoint(run_dir / "checkpoints" / "last.ckpt")["recognizer"]["update"] == updates
-    assert sorted(path.name for path in (run_dir / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
     assert (run_dir / "curve.jsonl").read_text() == (other / "curve.jsonl").read_text()
-    assert len((run_dir / "curve.jsonl").read_text().splitlines()) == updates // 10
 
 
 def test_a_run_killed_at_ten_moments_ends_bit_for_bit_as_one_that_was_not(tiny_options, tmp_path):
@@ -96,3 +102,25 @@ def test_so_does_every_kind_of_run(tiny_options, tmp_path, monkeypatch, changes)
     assert read_checkpoint(stopped / "checkpoints" / "last.ckpt")["recognizer"]["update"] == 12
     assert main([*options, "--expdir", str(stopped)]) == 0
     assert_equal_runs(stopped, whole, 20)
+
+
+def test_a_finished_run_that_goes_on_ends_as_one_that_went_through(tiny_options, tmp_path, capsys):
+    # 15 is no update that is evaluated otherwise; the clusterings and step sizes end with it.
+    options = tiny_options(max_updates=15, lr_milestones=[12], reestimation_until="end")
+    longer, whole = tmp_path / "longer", tmp_path / "whole"
+    assert main([*options, "--expdir", str(longer)]) == 0
+    assert main([*options, "--expdir", str(longer), "--continue_to", "20"]) == 0
+    assert main([*options, "--expdir", str(longer), "--continue_to", "30"]) == 0
+    assert main([*options, "--expdir", str(whole), "--continue_to", "30"]) == 0
+    assert_same_ends(longer, whole)
+    curve = [json.loads(line) for line in (longer / "curve.jsonl").read_text().splitlines()]
+    assert [point["update"] for point in curve] == [10, 15, 20, 30]
+    assert curve[-1]["lr"] == 0.005
+    assert (longer / "train.log").read_text().count("clustered ") == 2
+    config = yaml.safe_load((longer / "config.yaml").read_text())
+    assert [config[key] for key in ("max_updates", "continue_to", "reestimation_until")] == [15, 30, 15]
+    # It does not go back.
+    assert main([*options, "--expdir", str(longer), "--continue_to", "20"]) == 1
+    assert "trained with continue_to: 30, not 20" in capsys.readouterr().err
+    assert main([*options, "--expdir", str(longer), "--max_updates", "40"]) == 1
+    assert "--continue_to N" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 import argparse
 
 from vqbn.bin.command import command
+from vqbn.files import locked
 from vqbn.kaldi.forced_alignment import align_data_dir
 
 
@@ -33,7 +34,10 @@ def main(argv: list[str]) -> None:
     )
     options = parser.parse_args(argv)
     for folder in options.sets:
-        align_data_dir(folder, options.lexicon, options.nj, options.max_unaligned, options.max_bad, options.audio_root)
+        with locked(folder, beside=True):
+            align_data_dir(
+                folder, options.lexicon, options.nj, options.max_unaligned, options.max_bad, options.audio_root
+            )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vqbn.bin.command import command
 from vqbn.bin.task_options import add_run_options, task_of_command
+from vqbn.files import locked
 from vqbn.runs.options import add_model_options, use_device
 from vqbn.runs.task import Decoding, Task
 
@@ -58,7 +59,8 @@ def main(argv: list[str]) -> None:
         "averaged": loaded.averaged,
     }
     out = Path(args.out) if args.out else output_folder(args.expdir, task.decoded_name(args))
-    found = task.decode(Decoding(loaded, args, device, about), out)
+    with locked(out, beside=True):
+        found = task.decode(Decoding(loaded, args, device, about), out)
     logger.info(
         "%s: %s of %s with update %d on %s in %.0f s",
         *(out, found, args.set_name, loaded.update, device, time.monotonic() - start),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vqbn.bin.command import command
 from vqbn.errors import InputError
+from vqbn.files import locked
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,12 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> None:
     """Read tokens and sets, write."""
     args = parser().parse_args(argv)
+    with locked(args.out):
+        write_data(args)
+
+
+def write_data(args: argparse.Namespace) -> None:
+    """Write tokens and sets."""
     from vqbn.espnet2.data import phone_transcripts, write_chunks, write_set, write_token_list
     from vqbn.files import write_text
     from vqbn.kaldi.cmvn import read_cmvn

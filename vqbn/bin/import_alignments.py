@@ -10,6 +10,7 @@ from pathlib import Path
 from vqbn.bin.command import command
 from vqbn.defects import Defects
 from vqbn.errors import InputError
+from vqbn.files import locked
 from vqbn.kaldi.ali_dirs import PATTERNS, align_commands, find_ali_dirs, rename, spellings
 from vqbn.kaldi.alignment import PhoneSegment, read_phone_alignments
 from vqbn.kaldi.ctm import Segment, read_ctm, write_ctm
@@ -105,7 +106,8 @@ def main(argv: list[str]) -> None:
         defects.check(len(data.utterances), str(data.path))
     for data, (chosen, used) in zip(sets, choices, strict=True):
         target = data.path / "phones.ctm"
-        write_ctm(target, chosen, decimals=4 if args.ctm else 2)
+        with locked(data.path, beside=True):
+            write_ctm(target, chosen, decimals=4 if args.ctm else 2)
         phones = sum(map(len, chosen.values()))
         origins = ", ".join(f"{count:,} from {source}" for source, count in used.items())
         logger.info("wrote %s: %d utterances (%s), %d phones", target, len(chosen), origins, phones)

@@ -13,7 +13,7 @@ from pathlib import Path
 from vqbn.bin.command import command
 from vqbn.defects import Defects
 from vqbn.errors import InputError
-from vqbn.files import write_text
+from vqbn.files import locked, write_text
 from vqbn.jobs import map_jobs
 from vqbn.kaldi.archive import write_archive, write_scp
 from vqbn.kaldi.cmvn import Cmvn, accumulate_groups, write_cmvn
@@ -121,6 +121,12 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> None:
     """Compute features, join, count."""
     args = parser().parse_args(argv)
+    with locked(args.out):
+        make_features(args)
+
+
+def make_features(args: argparse.Namespace) -> None:
+    """Do the whole stage."""
     start = time.monotonic()
     out = Path(args.out)
     sets = open_sets(args, out)

@@ -4,6 +4,7 @@ import argparse
 
 from vqbn.bin.command import command
 from vqbn.corpora.mini_speech import make_mini_speech
+from vqbn.files import locked
 
 
 @command("vqbn-make-mini-speech")
@@ -19,7 +20,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--seed", type=int, default=1, help="chooses sentences, rates, pitches, levels (default: 1)")
     parser.add_argument("--nj", type=int, default=1, help="how many processes (default: 1)")
     options = parser.parse_args(argv)
-    make_mini_speech(options.out, options.utterances, options.seed, options.nj)
+    with locked(options.out):
+        make_mini_speech(options.out, options.utterances, options.seed, options.nj)
 
 
 if __name__ == "__main__":

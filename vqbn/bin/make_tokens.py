@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vqbn.bin.command import command
 from vqbn.errors import InputError
+from vqbn.files import locked
 from vqbn.kaldi.tokens import BLANK, Tokens
 from vqbn.kaldi.transcripts import read_transcripts
 from vqbn.tasks.recognition.text_tokens import TOKEN_TYPES, TextTokens, train_sentencepiece
@@ -42,11 +43,12 @@ def main(argv: list[str]) -> None:
     if not any(texts):
         raise InputError(f"{args.text}: holds no transcript")
     model = None
-    if args.token_type == "bpe":
-        model = out / "bpe.model"
-        train_sentencepiece(texts, model, args.vocab_size)
-    symbols = TextTokens(args.token_type, model).symbols(texts)
-    Tokens([BLANK, *symbols]).write(out / "tokens.txt")
+    with locked(out):
+        if args.token_type == "bpe":
+            model = out / "bpe.model"
+            train_sentencepiece(texts, model, args.vocab_size)
+        symbols = TextTokens(args.token_type, model).symbols(texts)
+        Tokens([BLANK, *symbols]).write(out / "tokens.txt")
     logger.info("wrote %s: %d tokens of %d transcripts", out / "tokens.txt", len(symbols) + 1, len(texts))
 
 

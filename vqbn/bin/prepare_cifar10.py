@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from vqbn.bin.command import command
+from vqbn.files import locked
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +77,8 @@ def main(argv: list[str]) -> None:
         stay, out = held_out(len(corpus.train), args.dev_share, args.seed)
         sets = {"train": corpus.train[stay], "dev": corpus.train[out], "test": corpus.test}
         source = Source("CIFAR-10", corpus.partial, corpus.files)
-    write_packed(args.out, sets, source)
+    with locked(args.out, beside=True):
+        write_packed(args.out, sets, source)
     counts = ", ".join(f"{name} {len(images):,}" for name, images in sets.items())
     logger.info("%s: %s%s", args.out, counts, " (a part of CIFAR-10: results will say so)" if source.partial else "")
 

@@ -6,6 +6,7 @@ import logging
 import sys
 
 from vqbn.bin.command import command
+from vqbn.files import locked
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +81,12 @@ def levels(text: str) -> int:
 def main(argv: list[str]) -> None:
     """Do one stage."""
     args = parser().parse_args(argv)
+    with locked(args.data if args.step == "align" else args.out):
+        prepare(args)
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Do one stage in its folder."""
     from vqbn.corpora import scribblelens
 
     if args.step == "lists":

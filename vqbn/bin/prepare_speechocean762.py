@@ -4,6 +4,7 @@ import argparse
 
 from vqbn.bin.command import command
 from vqbn.corpora.speechocean762 import URL, fetch, prepare
+from vqbn.files import locked
 
 
 @command("vqbn-prepare-speechocean762")
@@ -26,7 +27,8 @@ def main(argv: list[str]) -> None:
     )
     options = parser.parse_args(argv)
     corpus = options.corpus or fetch(options.download, options.url)
-    prepare(corpus, options.out, max_bad=options.max_bad)
+    with locked(options.out):
+        prepare(corpus, options.out, max_bad=options.max_bad)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import argparse
 
 from vqbn.bin.command import command
 from vqbn.corpora.wsj import SETS, prepare
+from vqbn.files import locked
 
 
 @command("vqbn-prepare-wsj")
@@ -38,7 +39,8 @@ def main(argv: list[str]) -> None:
         help="the share of a set that may lack audio or transcript (default: 0.05)",
     )
     options = parser.parse_args(argv)
-    prepare(options.wsj0, options.wsj1, options.out, options.sets.split(), options.spkrinfo, options.max_bad)
+    with locked(options.out):
+        prepare(options.wsj0, options.wsj1, options.out, options.sets.split(), options.spkrinfo, options.max_bad)
 
 
 if __name__ == "__main__":

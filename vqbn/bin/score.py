@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vqbn.bin.command import command
 from vqbn.bin.task_options import add_run_options, task_of_command
+from vqbn.files import locked
 from vqbn.runs.task import Row, Task
 
 # The scores need torch, which --help and a wrong option need not wait for.
@@ -45,6 +46,12 @@ def main(argv: list[str]) -> None:
     task = task_of_command(argv, "vqbn-score", DESCRIPTION)
     args = parser(task).parse_args(argv)
     args.sets = args.sets or [task.default_set]
+    with locked(Path(args.expdir) / "scores.json", beside=True):
+        score(args, task)
+
+
+def score(args: argparse.Namespace, task: Task) -> None:
+    """Score the decoded sets of one run."""
     evaluations = task.score(args)
     # Imported here: --help and a wrong option need not wait for them.
     from vqbn.runs.pictures import keep_first_pictures

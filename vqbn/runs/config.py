@@ -71,11 +71,42 @@ def parse_arguments(
             raise InputError(f"{origins[key.name]}: {error}") from error
     if config["reestimation_until"] == "end":
         config["reestimation_until"] = config["max_updates"]
+    config["init_from_hash"] = contents_hash(config["init_from"], config["init_from_hash"])
     check_together(config, origins)
     if found := check(config):
         name, problem = found
         raise InputError(f"{origins.get(name, name)}: {problem}")
     return config
+
+
+def contents_hash(path: str, recorded: str) -> str:
+    """Twelve hexadecimal digits that stand for the contents of the file `init_from`; "" where none is given.
+
+    Args:
+        path: the file, or "".
+        recorded: what a run's config.yaml says of it, or "".
+
+    Raises:
+        InputError: the file is not the recorded one, or it is missing and nothing is recorded.
+    """
+    if not path:
+        if recorded:
+            raise InputError(f"init_from_hash: found {recorded}, expected nothing where init_from is not given")
+        return ""
+    try:
+        with open(path, "rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()[:12]
+    except OSError as error:
+        # A run that has begun does not need it any more.
+        if recorded and isinstance(error, FileNotFoundError):
+            return recorded
+        raise InputError(f"init_from: {path}: can't be read: {error.strerror}; expected a .ckpt file") from error
+    if recorded not in ("", found):
+        raise InputError(
+            f"init_from: {path}: has the hash {found}, expected {recorded} (init_from_hash): it is another file than "
+            "the run began with; give that one, or leave init_from_hash out"
+        )
+    return found
 
 
 def first_options(argv: Sequence[str]) -> argparse.Namespace:
@@ -252,6 +283,15 @@ def check_together(config: Mapping[str, object], origins: Mapping[str, str]) -> 
         for name, value in NOT_OF_PEERS.items():
             if config[name] != value:
                 refuse(name, f"found {config[name]}, expected {value}: a peer's layer has no such thing")
+    longer, every = config["continue_to"], config["validate_every"]
+    if longer and longer <= config["max_updates"]:
+        refuse("continue_to", f"found {longer}, expected 0 or more than max_updates ({config['max_updates']})")
+    # The last update is evaluated: at another one a run that goes on once more would differ from one that went through.
+    if longer % every:
+        refuse(
+            "continue_to",
+            f"found {longer}, expected a multiple of validate_every ({every}), such as {longer + -longer % every}",
+        )
     milestones = config["lr_milestones"]
     if milestones != sorted(set(milestones)):
         refuse("lr_milestones", f"found {milestones}, expected rising numbers")

@@ -158,6 +158,11 @@ def only_with(name: str, values: tuple[object, ...], *keys: Key) -> tuple[Key, .
     return tuple(replace(key, only_with=(*key.only_with, (name, values))) for key in keys)
 
 
+def last_update(config: Mapping[str, object]) -> int:
+    """The update that a run ends with."""
+    return config["continue_to"] or config["max_updates"]
+
+
 # The quantiser and its clustering. Tasks without the key `bottleneck` always have one.
 BOTTLENECK = (
     count("vq_code_dim", 64, "Dimensions of the bottleneck's output, over all codebooks."),
@@ -263,7 +268,35 @@ OPTIMISATION = (
         ("vq", "peer"),
         not_negative("codebook_learning_rate", 0.0, "Adam's step size for the codebook; 0: learning_rate."),
     ),
-    count("max_updates", 99450, "Optimiser updates in all."),
+    count("max_updates", 99450, "Optimiser updates in all, on which the schedules are laid out."),
+    Key(
+        "continue_to",
+        0,
+        int,
+        "0, or a multiple of validate_every above max_updates",
+        "Go on to this many updates, also with a finished run; the schedules stay as they are: no further clustering "
+        "and no further cut of the step sizes but those that are written. 0: to max_updates.",
+        lambda value: value >= 0,
+        since_first=True,
+    ),
+    Key(
+        "init_from",
+        "",
+        str,
+        "a .ckpt file, or nothing",
+        "Begin with the (averaged) weights and the codebook of this checkpoint. Optimiser, update count, reservoir and "
+        "schedules begin anew: with re-estimation nothing is quantised before its first clustering.",
+        decides=False,
+        path=True,
+    ),
+    Key(
+        "init_from_hash",
+        "",
+        str,
+        "nothing; vqbn-train fills it in",
+        "What stands for that file's contents in a run's configuration.",
+        since_first=True,
+    ),
     count("batch_size", 32, "Items per update, over all processes."),
     count("lr_milestones", [], "After each of these updates both step sizes are multiplied by lr_gamma.", many=True),
     Key(

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from vqbn import VQBottleneck, parameter_groups
+from vqbn.errors import InputError
 from vqbn.runs.averaging import PolyakAveraging
-from vqbn.runs.checkpoint import FORMAT
+from vqbn.runs.checkpoint import FORMAT, read_checkpoint
 from vqbn.version import __version__
 
 
@@ -44,6 +45,35 @@ class BottleneckTraining(pl.LightningModule):
     def describe(self) -> dict[str, object]:
         """What the model is made again from, besides the configuration: plain values."""
         return {}
+
+    def begin_with(self, path: str) -> None:
+        """Take over the weights of a checkpoint: the averaged ones, where its run kept them.
+
+        Codebook and buffers come along; the bottleneck's clock and reservoir, its extra state, stay at their start.
+
+        Args:
+            path: the configuration's `init_from`.
+
+        Raises:
+            InputError: the checkpoint is missing or damaged, or its model is another one than this.
+        """
+        checkpoint = read_checkpoint(path, self.kind)
+        for name, value in self.describe().items():
+            if checkpoint[self.kind].get(name) != value:
+                raise InputError(f"init_from: {path}: its {name} are not this run's; give a model with the same {name}")
+        state = {
+            name.removeprefix("model."): value
+            for name, value in checkpoint["state_dict"].items()
+            if not name.endswith("_extra_state")
+        }
+        try:
+            missing, unexpected = self.model.load_state_dict(state, strict=False)
+        except RuntimeError as error:
+            misfit = " ".join(str(error).partition(":")[2].split())[:200]
+            raise InputError(f"init_from: {path}: does not fit this configuration ({misfit})") from error
+        misfits = [name for name in [*missing, *unexpected] if not name.endswith("_extra_state")]
+        if misfits:
+            raise InputError(f"init_from: {path}: does not fit this configuration: {misfits[0]} is not in both models")
 
     def configure_optimizers(self) -> dict[str, object]:
         config = self.config

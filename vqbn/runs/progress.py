@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,9 @@ from vqbn.errors import InputError
 from vqbn.files import write_text
 from vqbn.runs.averaging import PolyakAveraging
 from vqbn.runs.checkpoint import link_or_copy
+from vqbn.runs.keys import last_update
 from vqbn.runs.module import BottleneckTraining
+from vqbn.runs.stopping import Stopped, StopSignals
 from vqbn.runs.task import Prepared, Task
 
 logger = logging.getLogger(__name__)
@@ -33,6 +36,7 @@ class Progress(Callback):
         config: as `parse_arguments` gives it.
         task: what is trained.
         prepared: its parts.
+        signals: one that is received ends the run after the update, saved; `Stopped` says so.
         averaging: where the weights to evaluate are; None: the module's own.
     """
 
@@ -42,12 +46,14 @@ class Progress(Callback):
         config: Mapping[str, object],
         task: Task,
         prepared: Prepared,
+        signals: StopSignals,
         averaging: PolyakAveraging | None = None,
     ):
         self.expdir = expdir
         self.config = config
         self.task = task
         self.evaluate = prepared.evaluate
+        self.signals = signals
         self.averaging = averaging
         self.points: list[dict[str, object]] = []
         self.best: float | None = None
@@ -67,6 +73,8 @@ class Progress(Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._clock = (time.monotonic(), trainer.global_step)
+        # Lightning has put a handler of its own in between, which ends the run unsaved.
+        self.signals.watch()
         if trainer.is_global_zero:
             self._write_curve()
 
@@ -77,16 +85,25 @@ class Progress(Callback):
         for name in self._sums:
             self._sums[name] = self._sums[name] + outputs[name].detach().double()
         self._updates += 1
-        last = update == config["max_updates"]
+        last = update in (config["max_updates"], config["continue_to"])
         if update % config["log_every"] == 0 or last:
             self._log(trainer, outputs)
         evaluated = update % config["validate_every"] == 0 or last
         if evaluated:
             self._check_finite(update)
             self._evaluate(trainer, pl_module)
-        if evaluated or update % config["checkpoint_every"] == 0:
+        saved = evaluated or update % config["checkpoint_every"] == 0
+        # All processes must come to the same answer.
+        stop = trainer.strategy.reduce_boolean_decision(self.signals.received is not None, all=False)
+        if saved or stop:
             self._check_finite(update)
             self._save(trainer, evaluated)
+        if stop and update < last_update(config):
+            raise Stopped(
+                f"{self.expdir}: stopped by {(self.signals.received or signal.SIGTERM).name} after update {update}, "
+                "which last.ckpt holds; the same command goes on",
+                self.signals.received or signal.SIGTERM,
+            )
 
     def _log(self, trainer: pl.Trainer, outputs: Mapping[str, Tensor]) -> None:
         update = trainer.global_step
@@ -98,12 +115,12 @@ class Progress(Callback):
         units, unit = self.task.speed(self.config)
         speed = units / seconds
         rates = [group["lr"] for group in trainer.optimizers[0].param_groups]
-        left = (self.config["max_updates"] - update) * seconds
+        left = (last_update(self.config) - update) * seconds
         if trainer.is_global_zero:
             logger.info(
                 "update %d of %d: %s, lr %s, %.0f %s/s, %s to go",
                 update,
-                self.config["max_updates"],
+                last_update(self.config),
                 ", ".join(f"{name} {value:.4f}" for name, value in values.items() if name != "loss"),
                 " ".join(f"{rate:.2g}" for rate in rates),
                 speed,

@@ -67,15 +67,43 @@ class Result:
 
 
 def write_result(folder: str | os.PathLike, result: Result) -> Path:
-    """Write `folder/<name>_seed<N>.json`, whole or not at all; an older file of that name is replaced.
+    """Write `folder/<name>_seed<N>.json`, whole or not at all; an older file of the same configuration is replaced.
 
     Raises:
-        InputError: `result` breaks the schema (a score that is not a number, say).
+        InputError: `result` breaks the schema (a score that is not a number, say), or the file holds a run with another
+            configuration.
         OSError: the file can't be written.
     """
     path = Path(folder) / result.filename
-    write_text(path, lay_out(checked(result, path)))
+    content = lay_out(checked(result, path))
+    check_same_run(path, result.config_hash, result.config)
+    write_text(path, content)
     return path
+
+
+def check_same_run(path: Path, config_hash: str, config: Mapping[str, object]) -> None:
+    """Check that a results file, where there is one, may be replaced: it is of a run with the same configuration.
+
+    Args:
+        path: the file.
+        config_hash: the hash of the run that would replace it.
+        config: the settings of that run which decide its result.
+
+    Raises:
+        InputError: it is of another run; names the first settings that differ. Or it is malformed.
+    """
+    kept = read_result(path) if path.exists() else None
+    if kept is None or kept.config_hash == config_hash:
+        return
+    differing = [key for key in kept.config | config if kept.config.get(key) != config.get(key)]
+    # A key that only one of them has is mostly one that the other's version did not know.
+    differing.sort(key=lambda key: key not in kept.config or key not in config)
+    first = ", ".join(f"{key}: {kept.config.get(key)} (here {config.get(key)})" for key in differing[:3])
+    more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
+    raise InputError(
+        f"{path}: holds a run with another configuration: {first or 'hash ' + kept.config_hash}{more}; give this run "
+        "another name (run.sh --tag NAME), or remove that file"
+    )
 
 
 def checked(result: Result, source: str | os.PathLike) -> dict:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vqbn.errors import InputError
+from vqbn.files import locked
 from vqbn.metrics.evaluation import Evaluation
 from vqbn.runs.config import configuration_hash, decisive, recorded_config
 from vqbn.runs.decoding import ABOUT, output_folder
@@ -44,7 +45,9 @@ def write_scores(expdir: str | Path, evaluations: Mapping[str, Evaluation], comm
                 for utt, e in evaluation.utterances.items()
             },
         }
-        write_record(output_folder(expdir, set_name) / "details.json", details)
+        folder = output_folder(expdir, set_name)
+        with locked(folder, beside=True):
+            write_record(folder / "details.json", details)
         scores[set_name] = evaluation.scores
     write_record(path, scores)
 

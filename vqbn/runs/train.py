@@ -2,6 +2,8 @@
 
 import contextlib
 import logging
+import os
+import signal
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -10,20 +12,24 @@ from pathlib import Path
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.environments import LightningEnvironment
 
 from vqbn.errors import InputError
+from vqbn.files import locked
 from vqbn.runs.averaging import PolyakAveraging
 from vqbn.runs.checkpoint import WholeFileIO, read_checkpoint
-from vqbn.runs.config import configuration_hash, first_difference, write_config
+from vqbn.runs.config import first_difference, write_config
+from vqbn.runs.kept import check_name, kept_result
+from vqbn.runs.keys import last_update
 from vqbn.runs.progress import Progress
-from vqbn.runs.results import find_result
+from vqbn.runs.stopping import Stopped, StopSignals, requeue
 from vqbn.runs.task import Prepared, Task
 
 logger = logging.getLogger(__name__)
 
 
 def train(config: Mapping[str, object], task: Task) -> None:
-    """Train until `max_updates`, from the last checkpoint where there is one.
+    """Train until the last update, from the last checkpoint where there is one.
 
     A run without a checkpoint that a file in `results` already holds is done: nothing is trained.
 
@@ -34,25 +40,38 @@ def train(config: Mapping[str, object], task: Task) -> None:
         task: what is trained.
 
     Raises:
-        InputError: the data is unusable, the run's folder holds a run with another configuration, or a file in
-            `results` is malformed.
+        InputError: the data is unusable, the run's folder holds a run with another configuration or another process
+            trains there, or a file in `results` is malformed, or has this run's name and another configuration.
+        Stopped: a signal ended the training; it can go on.
     """
     expdir = Path(config["expdir"])
-    done = updates_done(expdir / "checkpoints" / "last.ckpt", config, task)
-    # A run that has begun is brought to its end: what stands in its folder is decoded next.
-    kept = None
-    if config["results"] and not done:
-        kept = find_result(config["results"], configuration_hash(config, task.keys))
-    if kept:
+    last = expdir / "checkpoints" / "last.ckpt"
+    # A run that has begun is brought to its end: what stands in its folder is decoded next. That its results could not
+    # be kept is found out now rather than by stage 5.
+    if last.exists():
+        check_name(config, task.keys)
+    elif kept := kept_result(config, task.keys):
         logger.info(
             "%s: done already: %s holds this configuration's run; remove that file to train it again", expdir, kept
         )
         return
-    with logged_to(expdir / "train.log"):
-        if done < config["max_updates"]:
-            train_from(done, config, task)
-        else:
-            logger.info("%s: all %d updates are done already", expdir, done)
+    with run_folder(expdir):
+        done = updates_done(last, config, task)
+        with logged_to(expdir / "train.log"):
+            if done < last_update(config):
+                train_from(done, config, task)
+            else:
+                logger.info("%s: all %d updates are done already", expdir, done)
+
+
+def run_folder(expdir: Path) -> contextlib.AbstractContextManager[None]:
+    """The lock of a run's folder, which the processes that Lightning starts beside the first leave to that one."""
+    return locked(expdir) if is_first_process() else contextlib.nullcontext()
+
+
+def is_first_process() -> bool:
+    """Whether this is not one of the processes that Lightning starts for further GPUs."""
+    return int(os.environ.get("LOCAL_RANK", 0)) == 0
 
 
 def train_from(done: int, config: Mapping[str, object], task: Task) -> None:
@@ -66,6 +85,8 @@ def train_from(done: int, config: Mapping[str, object], task: Task) -> None:
     for unfinished in (expdir / "checkpoints").glob(".*.ckpt"):
         unfinished.unlink()  # what an interrupted run was writing
     prepared = task.prepare(config)
+    if config["init_from"] and not done:
+        prepared.module.begin_with(config["init_from"])
     write_config(expdir / "config.yaml", resolved(config, task))
     logger.info(
         "%s: %s; %d parameters; update %d to %d",
@@ -73,9 +94,15 @@ def train_from(done: int, config: Mapping[str, object], task: Task) -> None:
         prepared.size,
         sum(p.numel() for p in prepared.module.parameters()),
         done + 1,
-        config["max_updates"],
+        last_update(config),
     )
-    fit(prepared, config, task, done)
+    try:
+        fit(prepared, config, task, done)
+    except Stopped as stopped:
+        logger.info("%s", stopped)
+        if stopped.asked == signal.SIGUSR1 and is_first_process():
+            requeue()
+        raise
     logger.info("%s: trained in %.0f s", expdir, time.monotonic() - started)
 
 
@@ -94,11 +121,16 @@ def updates_done(last: Path, config: Mapping[str, object], task: Task) -> int:
     if not last.exists():
         return 0
     about = read_checkpoint(last, task.kind)[task.kind]
-    key = first_difference(config, about["config"], task.keys)
+    trained = {"continue_to": 0, **about["config"]}
+    if config["continue_to"] > trained["continue_to"]:
+        trained["continue_to"] = config["continue_to"]
+    key = first_difference(config, trained, task.keys)
     if key is not None:
+        longer = config["max_updates"] > trained["max_updates"]
         raise InputError(
-            f"{last}: trained with {key}: {about['config'].get(key)}, not {config[key]}; "
+            f"{last}: trained with {key}: {trained.get(key)}, not {config[key]}; "
             f"give the same {key}, another --expdir, or remove that folder"
+            + ("; to train longer, give the same max_updates and --continue_to N" if longer else "")
         )
     return about["update"]
 
@@ -141,9 +173,10 @@ def fit(prepared: Prepared, config: Mapping[str, object], task: Task, done: int)
     averaging = PolyakAveraging(config["polyak_decay"]) if config["polyak_decay"] else None
     # Averaging comes first: what is evaluated and saved after an update includes it.
     callbacks = [averaging] if averaging else []
-    callbacks.append(Progress(expdir, config, task, prepared, averaging))
+    signals = StopSignals()
+    callbacks.append(Progress(expdir, config, task, prepared, signals, averaging))
     gpus = config["ngpu"]
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), signals:
         # Preparing a batch takes a hundredth of the time of an update; a worker process is no gain on two cores.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         # Lightning's own affair.
@@ -153,11 +186,14 @@ def fit(prepared: Prepared, config: Mapping[str, object], task: Task, done: int)
             devices=gpus or 1,
             strategy="ddp" if gpus > 1 else "auto",
             precision=config["precision"],
-            max_steps=config["max_updates"],
+            max_steps=last_update(config),
             max_epochs=-1,
             gradient_clip_val=config["gradient_clip"] or None,
             callbacks=callbacks,
-            plugins=[WholeFileIO()],
+            # Not what Lightning finds: under Slurm it would take the job's tasks for processes of this run, and save
+            # and look for checkpoints of its own in a folder that is no run's.
+            plugins=[WholeFileIO(), LightningEnvironment()],
+            default_root_dir=expdir,
             logger=TensorBoardLogger(expdir, name="", version="tensorboard", purge_step=done + 1),
             enable_checkpointing=False,
             enable_progress_bar=False,
