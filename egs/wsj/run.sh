@@ -9,12 +9,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 corpus=WSJ
 
 options="stage stop_stage data wsj0 wsj1 spkrinfo kaldi_exp kaldi_root ctm train_config variants seeds expdir datadir dumpdir nj ngpu max_bad
-  max_unaligned feature_backend cmvn token_type vocab_size train_options tag results_name mini_utterances"
+  max_unaligned channel feature_backend cmvn token_type vocab_size train_options tag results_name mini_utterances"
 stage=0 stop_stage=6
 data='' wsj0='' wsj1='' spkrinfo='' kaldi_exp='' kaldi_root='' ctm=''
 train_config='' variants=bn_reest_lr seeds=1 train_options='' tag=''
 expdir='' datadir='' dumpdir='' results_name='' mini_utterances=360
-nj=2 ngpu=0 max_bad=0.05 max_unaligned=0.15 feature_backend=kaldi cmvn=global token_type=phn vocab_size=100
+nj=2 ngpu=0 max_bad=0.05 max_unaligned=0.15 channel='' feature_backend=kaldi cmvn=global token_type=phn vocab_size=100
 . ./path.sh
 . ../../utils/speech.sh
 usage='usage: egs/wsj/run.sh --wsj0 DIR --wsj1 DIR [--kaldi_exp DIR] | --data mini|DIR [--stage N] [--stop_stage N] [OPTION VALUE ...]
@@ -74,9 +74,9 @@ if begin_stage 0 "data preparation: $data to $datadir/"; then
       ${spkrinfo:+--spkrinfo "$spkrinfo"}
   else
     for set in $data_sets; do
-      vqbn-validate-data-dir "$data/$set"
+      vqbn-validate-data-dir "$data/$set" ${channel:+--channel "$channel"}
       mkdir -p "$datadir/$set"
-      for file in wav.scp segments text utt2spk spk2utt spk2gender; do
+      for file in wav.scp reco2file_and_channel segments text utt2spk spk2utt spk2gender; do
         [ ! -f "$data/$set/$file" ] || cp "$data/$set/$file" "$datadir/$set/$file"
       done
     done

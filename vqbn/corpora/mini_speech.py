@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.signal import resample_poly
 
 from vqbn.corpora.corpus import write_data_dir
 from vqbn.errors import InputError
@@ -340,6 +339,9 @@ def _at_sample_rate(samples: np.ndarray, phonemes: list[tuple[str, int]], source
             continue
         if start < len(samples):
             phones.append((phone, start))
+    # half a second of import, which --help needs not wait for
+    from scipy.signal import resample_poly
+
     divisor = np.gcd(SAMPLE_RATE, source_rate)
     resampled = resample_poly(samples.astype(np.float64), SAMPLE_RATE // divisor, source_rate // divisor)
     return Speech(resampled, [(phone, round(start * SAMPLE_RATE / source_rate)) for phone, start in phones])
