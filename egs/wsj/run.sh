@@ -23,7 +23,7 @@ stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 
 
 --data mini         a small corpus, spoken by espeak-ng, made on the spot: shows that the pipeline works
 --data DIR          a folder with the Kaldi data directories train_si284, test_dev93 and test_eval92, as Kaldi'"'"'s
-                    egs/wsj/s5/data has them; wav.scp may name wav, flac or SPHERE files, or commands (sph2pipe ... |)
+                    egs/wsj/s5/data has them; wav.scp may name wav, flac, MP3 or SPHERE files, wav.ark:offset, or commands (sph2pipe ... |)
 --wsj0 DIR, --wsj1 DIR   the discs of LDC93S6 and LDC94S13: disc folders (11-1.1, ...) or merged trees; with
                     --spkrinfo FILE, the LDC'"'"'s wsj0-train-spkrinfo.txt, genders are known too (nothing needs them)
 --train_config LIST files read before conf/train_<variant>.yaml: conf/base.yaml is the authors'"'"' size for a GPU,
