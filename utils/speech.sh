@@ -2,6 +2,7 @@
 # Sourced by the speech recipes: stages 1 to 6, which differ between corpora only in their sets and files.
 # For a recipe without these options.
 cmvn=${cmvn:-global} ctm=${ctm:-} token_type=${token_type:-phn} vocab_size=${vocab_size:-100} results_name=${results_name:-}
+channel=${channel:-}
 
 # For --help: the options that the speech recipes have in common.
 speech_usage='--kaldi_exp DIR     a Kaldi recipe'"'"'s exp with tri3b or tri3b_ali_*, or one of them, which has the phone alignments;
@@ -17,6 +18,7 @@ speech_usage='--kaldi_exp DIR     a Kaldi recipe'"'"'s exp with tri3b or tri3b_a
                     none keeps none, and the report goes into --expdir
 --nj N              processes, and runs trained at a time: 2        --ngpu N  GPUs for a training: 0
 --max_bad X, --max_unaligned X   the share of utterances that may be unusable (0.05) or unaligned (0.15)
+--channel N         which channel of recordings with several; the first, unless reco2file_and_channel says it
 --feature_backend   kaldi (kaldi-native-fbank) or torchaudio
 --token_type T      what is recognised: phn, the alignment'"'"'s phones; char or bpe, characters or pieces (--vocab_size 100) of
                     the transcript, from whole utterances, scored by WER and CER. Such runs are named <variant>-<tokens>
@@ -54,7 +56,7 @@ import_alignments() {
     log "no --kaldi_exp: aligning phones with pocketsphinx (the paper uses Kaldi's tri3b; results are labelled so)"
     use_environment recipes,align
     prepare "$datadir/align.log" vqbn-align "${sets[@]}" --nj "$nj" --max_bad "$max_bad" \
-      --max_unaligned "$max_unaligned" "$@"
+      --max_unaligned "$max_unaligned" ${channel:+--channel "$channel"} "$@"
     echo pocketsphinx >"$datadir/alignment_source"
   fi
 }
@@ -92,7 +94,8 @@ make_features() {
   local sets
   mapfile -t sets < <(set_options | sed 's/^--set$/--data/')
   prepare "$dumpdir/features.log" vqbn-make-features "${sets[@]}" --train_set "$train_set" --out "$dumpdir" \
-    --nj "$nj" --max_bad "$max_bad" --max_unaligned "$max_unaligned" --feature_backend "$feature_backend" --cmvn "$cmvn"
+    --nj "$nj" --max_bad "$max_bad" --max_unaligned "$max_unaligned" --feature_backend "$feature_backend" --cmvn "$cmvn" \
+    ${channel:+--channel "$channel"}
 }
 
 # name_results: sets $results, the folder that keeps finished runs, and $data_label, what they were trained on in words.

@@ -9,13 +9,13 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 corpus=speechocean762
 
 options="stage stop_stage data kaldi_exp kaldi_root ctm train_config variants seeds expdir datadir dumpdir nj ngpu max_bad
-  max_unaligned feature_backend cmvn token_type vocab_size train_options tag results_name dev_split eval_sets tune"
+  max_unaligned channel feature_backend cmvn token_type vocab_size train_options tag results_name dev_split eval_sets tune"
 stage=0 stop_stage=6
 data='' kaldi_exp='' kaldi_root='' ctm=''
 train_config=conf/base.yaml variants=bn_reest_lr seeds=1 train_options='' tag=''
 expdir=exp datadir=data dumpdir=dump results_name=''
 dev_split=false eval_sets='' tune=false
-nj=2 ngpu=0 max_bad=0.05 max_unaligned=0.15 feature_backend=kaldi cmvn=global token_type=phn vocab_size=100
+nj=2 ngpu=0 max_bad=0.05 max_unaligned=0.15 channel='' feature_backend=kaldi cmvn=global token_type=phn vocab_size=100
 . ./path.sh
 . ../../utils/speech.sh
 usage='usage: egs/speechocean762/run.sh [--data DIR] [--kaldi_exp DIR] [--stage N] [--stop_stage N] [OPTION VALUE ...]

@@ -9,12 +9,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 corpus=WSJ
 
 options="stage stop_stage data wsj0 wsj1 spkrinfo kaldi_exp kaldi_root ctm train_config variants seeds expdir datadir dumpdir nj ngpu max_bad
-  max_unaligned feature_backend cmvn token_type vocab_size train_options tag results_name mini_utterances"
+  max_unaligned channel feature_backend cmvn token_type vocab_size train_options tag results_name mini_utterances"
 stage=0 stop_stage=6
 data='' wsj0='' wsj1='' spkrinfo='' kaldi_exp='' kaldi_root='' ctm=''
 train_config='' variants=bn_reest_lr seeds=1 train_options='' tag=''
 expdir='' datadir='' dumpdir='' results_name='' mini_utterances=360
-nj=2 ngpu=0 max_bad=0.05 max_unaligned=0.15 feature_backend=kaldi cmvn=global token_type=phn vocab_size=100
+nj=2 ngpu=0 max_bad=0.05 max_unaligned=0.15 channel='' feature_backend=kaldi cmvn=global token_type=phn vocab_size=100
 . ./path.sh
 . ../../utils/speech.sh
 usage='usage: egs/wsj/run.sh --wsj0 DIR --wsj1 DIR [--kaldi_exp DIR] | --data mini|DIR [--stage N] [--stop_stage N] [OPTION VALUE ...]
@@ -23,7 +23,7 @@ stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 
 
 --data mini         a small corpus, spoken by espeak-ng, made on the spot: shows that the pipeline works
 --data DIR          a folder with the Kaldi data directories train_si284, test_dev93 and test_eval92, as Kaldi'"'"'s
-                    egs/wsj/s5/data has them; wav.scp may name wav, flac or SPHERE files, or commands (sph2pipe ... |)
+                    egs/wsj/s5/data has them; wav.scp may name wav, flac, MP3 or SPHERE files, wav.ark:offset, or commands (sph2pipe ... |)
 --wsj0 DIR, --wsj1 DIR   the discs of LDC93S6 and LDC94S13: disc folders (11-1.1, ...) or merged trees; with
                     --spkrinfo FILE, the LDC'"'"'s wsj0-train-spkrinfo.txt, genders are known too (nothing needs them)
 --train_config LIST files read before conf/train_<variant>.yaml: conf/base.yaml is the authors'"'"' size for a GPU,
@@ -76,9 +76,9 @@ if begin_stage 0 "data preparation: $data to $(shown "$datadir")/"; then
       ${spkrinfo:+--spkrinfo "$spkrinfo"}
   else
     for set in $data_sets; do
-      vqbn-validate-data-dir "$data/$set"
+      vqbn-validate-data-dir "$data/$set" ${channel:+--channel "$channel"}
       mkdir -p "$datadir/$set"
-      for file in wav.scp segments text utt2spk spk2utt spk2gender; do
+      for file in wav.scp reco2file_and_channel segments text utt2spk spk2utt spk2gender; do
         [ ! -f "$data/$set/$file" ] || cp "$data/$set/$file" "$datadir/$set/$file"
       done
     done

@@ -199,10 +199,10 @@ def break_audio(corpus, kind):
         wav.write_bytes(b"")
     elif kind == "truncated":
         os.truncate(wav, 3000)
-    elif kind == "stereo":
-        soundfile.write(wav, np.stack([samples, samples], 1), RATE)
-    elif kind == "rate":
-        soundfile.write(wav, samples, 8000)
+    elif kind == "raw":
+        wav = wav.replace(train / "wav/t07.raw")
+        wav.write_bytes(samples.tobytes())
+        replace_line(train / "wav.scp", 8, f"t07 {wav}\n")
     elif kind == "not audio":
         wav.write_text("not audio at all, but long enough to look at")
     elif kind == "short":
@@ -218,8 +218,7 @@ def break_audio(corpus, kind):
         "missing": "t07.wav: can't be read: No such file",
         "empty": "t07.wav: the audio file is empty",
         "truncated": "t07.wav: cut short",
-        "stereo": "t07.wav: 2 channels",
-        "rate": "t07.wav: 8000 Hz; expected 16000 Hz",
+        "raw": "t07.raw: headerless audio",
         "not audio": "t07.wav: not readable as audio",
         "short": "t07.wav: shorter than one window",
         "transcript": "text:8: the transcript is empty",
@@ -228,7 +227,7 @@ def break_audio(corpus, kind):
     }[kind]
 
 
-KINDS = ["missing", "empty", "truncated", "stereo", "rate", "not audio", "short", "transcript", "length", "phones"]
+KINDS = ["missing", "empty", "truncated", "raw", "not audio", "short", "transcript", "length", "phones"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -248,6 +247,47 @@ def test_one_bad_utterance_is_named_counted_and_left_out(run, corpus, caplog, ca
     limit = "--max_unaligned" if kind == "phones" else "--max_bad"
     assert run(limit, "0.01", sets=["train"]) == 1
     assert f"1 of 24 utterances are unusable, more than 1% ({limit})" in one_error(capsys)
+
+
+def test_stereo_and_other_rates_are_used_and_said_once_with_their_counts(run, corpus, caplog):
+    caplog.set_level("INFO")
+    assert run() == 0
+    before = contents(corpus / "dump")
+    assert "channels" not in caplog.text
+    assert "resampled" not in caplog.text
+    shutil.rmtree(corpus / "dump")
+    for name in ("train/wav/t03", "train/wav/t20", "dev/wav/d1"):
+        samples, _ = soundfile.read(corpus / f"data/{name}.wav", dtype="int16")
+        soundfile.write(corpus / f"data/{name}.wav", np.stack([samples, samples[::-1]], 1), RATE)
+    for _ in range(2):  # what is there already is said too
+        caplog.clear()
+        assert run() == 0
+        assert sum("3 utterances are of recordings with several channels" in line for line in caplog.messages) == 1
+    assert {name: content for name, content in contents(corpus / "dump").items() if name.endswith("ark")} == {
+        name: content for name, content in before.items() if name.endswith("ark")
+    }
+    samples, _ = soundfile.read(corpus / "data/dev/wav/d2.wav", dtype="int16")
+    soundfile.write(corpus / "data/dev/wav/d2.wav", samples.repeat(3), 3 * RATE)
+    caplog.clear()
+    assert run() == 0
+    assert sum("resampled 1 utterances to 16000 Hz: 1 from 48000 Hz" in line for line in caplog.messages) == 1
+    assert read_scp(corpus / "dump/dev/feats.scp")["d2"].shape == (FRAMES, 81)
+
+
+def test_the_channel_is_that_of_the_list_or_of_the_option(run, corpus, caplog):
+    assert run() == 0
+    first = read_scp(corpus / "dump/dev/feats.scp")["d1"]
+    samples = read_audio(corpus / "data/dev/wav/d1.wav").astype(np.int16)
+    soundfile.write(corpus / "data/dev/wav/d1.wav", np.stack([samples[::-1], samples], 1), RATE)
+    assert run("--channel", "2") == 0
+    np.testing.assert_array_equal(read_scp(corpus / "dump/dev/feats.scp")["d1"], first)
+    (corpus / "data/dev/reco2file_and_channel").write_text("d1 d1 A\n")
+    assert run("--channel", "2") == 0
+    assert (read_scp(corpus / "dump/dev/feats.scp")["d1"] != first).any()
+    (corpus / "data/dev/reco2file_and_channel").write_text("d1 d1 B\n")
+    assert run() == 0
+    np.testing.assert_array_equal(read_scp(corpus / "dump/dev/feats.scp")["d1"], first)
+    assert "several channels" not in caplog.text
 
 
 def test_sphere_files_that_are_cut_or_lie_are_named_counted_and_left_out(run, corpus, sphere_files, caplog):

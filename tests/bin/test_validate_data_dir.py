@@ -73,3 +73,19 @@ def test_audio_is_read_only_when_asked(folder, capsys):
     assert main(options) == 0
     assert main([*options, "--check_audio"]) == 1
     assert "not readable as audio" in capsys.readouterr().err
+
+
+def test_headerless_audio_is_a_counted_defect(folder, capsys, caplog):
+    (folder / "wav/u03.raw").write_bytes(bytes(1600))
+    (folder / "wav.scp").write_text((folder / "wav.scp").read_text().replace("u03.wav", "u03.raw"))
+    options = [str(folder), "--audio_root", str(folder), "--check_audio", "--nj", "1"]
+    assert main(options) == 0
+    assert f"left out: u03: {folder}/wav/u03.raw: headerless audio" in caplog.text
+    assert main([*options, "--max_bad", "0"]) == 1
+    assert "1 of 20 utterances are unusable" in capsys.readouterr().err
+
+
+def test_the_channel_is_counted_from_1(folder, capsys):
+    with pytest.raises(SystemExit):
+        main([str(folder), "--channel", "0"])
+    assert "--channel: found '0', expected 1, 2 or so" in capsys.readouterr().err

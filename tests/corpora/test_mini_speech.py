@@ -1,6 +1,6 @@
 """The mini speech corpus: voices that differ, times that are true, the same bits every time."""
 
-import errno
+import resource
 import sys
 from collections import defaultdict
 
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from vqbn.bin import make_mini_speech as make_mini_speech_command
 from vqbn.corpora import mini_speech
 from vqbn.corpora.mini_speech import (
     SAMPLE_RATE,
@@ -197,15 +198,26 @@ def test_what_is_there_is_kept_and_what_is_missing_is_made_again(corpus):
     assert file.read_bytes() == before
 
 
-def test_an_interrupted_corpus_is_made_again(tmp_path, monkeypatch):
-    def full(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device", "x.wav")
+def test_a_full_disk_is_one_line_and_the_corpus_is_made_again(tmp_path, monkeypatch, capsys):
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(soundfile, "write", full)
-        with pytest.raises(OSError, match="No space"):
-            make_mini_speech(tmp_path, utterances=12)
+    def full_from_now(*arguments):
+        recorded = record(*arguments)
+        # What a process may write to a file ends as a disk does, in the midst of a recording.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limit[1]))
+        return recorded
+
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(mini_speech, "record", full_from_now)
+            assert make_mini_speech_command.main(["--out", str(tmp_path), "--utterances", "12"]) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith(f"vqbn-make-mini-speech: error: {tmp_path}/wavs/")
+    assert line.endswith(".wav: File too large")
     assert not (tmp_path / "train").exists()
+    assert list((tmp_path / "wavs").iterdir()) == []
     assert make_mini_speech(tmp_path, utterances=12)
     assert find_problems(tmp_path / "train") == []
 

@@ -6,7 +6,7 @@ import pytest
 
 from vqbn.errors import InputError
 from vqbn.kaldi.datadir import Utterance, find_problems, read_data_dir
-from vqbn.kaldi.source import Command, Excerpt
+from vqbn.kaldi.source import ArchiveItem, Channel, Command, Excerpt
 
 LISTS = {
     "wav.scp": "a-1 wav/a-1.wav\na-2 /corpus/a 2.wav\nb-1 wav/b-1.wav\n",
@@ -55,6 +55,7 @@ def test_sorting_is_by_bytes_as_in_the_c_locale(folder):
         ("wav.scp", "a-1 x\n\na-2 x\nb-1 x\n", 2, "the line is blank"),
         ("wav.scp", b"a-1 x\na-2 \xff\nb-1 x\n", 2, "not UTF-8"),
         ("wav.scp", "", None, "the file is empty"),
+        ("reco2file_and_channel", "a-1 f A\na-2 B\n", 2, "expected 'recording file channel'"),
         ("spk2utt", "a a-1\nb b-1\n", 1, "utterance 'a-2' is missing under speaker 'a'"),
         ("spk2utt", "a a-1 a-2 b-1\nb b-1\n", 1, "utterance 'b-1' under speaker 'a'"),
         ("spk2utt", "a a-1 a-2\n", None, "no line for speaker 'b'"),
@@ -112,6 +113,32 @@ def test_a_command_in_wav_scp_is_kept_as_it_is(folder):
     audio = [utterance.audio for utterance in read_data_dir(folder, "/root").utterances.values()]
     assert audio == [Command("sph2pipe -f wav http://x//y.wv1"), Path("/root/x.wav"), Path("/root/y.wav")]
     assert str(audio[0]) == "sph2pipe -f wav http://x//y.wv1 |"
+
+
+def test_a_place_in_an_archive_is_kept_as_such(folder):
+    (folder / "wav.scp").write_text("a-1 wav.ark:4\na-2 /x/a b.ark:3000\nb-1 ab:c.wav\n")
+    audio = [utterance.audio for utterance in read_data_dir(folder, "/root").utterances.values()]
+    assert audio == [
+        ArchiveItem(Path("/root/wav.ark"), 4),
+        ArchiveItem(Path("/x/a b.ark"), 3000),
+        Path("/root/ab:c.wav"),
+    ]
+    assert str(audio[1]) == "/x/a b.ark:3000"
+
+
+def test_the_channel_of_a_recording_is_what_its_list_says_or_else_the_given_one(folder):
+    (folder / "wav.scp").write_text("a x.wav\nb cat y.wav |\nc z.wav\nd w.wav\n")
+    (folder / "segments").write_text("a-1 a 0 1\na-2 b 0 1\nb-1 c 0 1\nb-2 d 0 1\n")
+    for name in ("text", "utt2spk"):
+        (folder / name).write_text((folder / name).read_text() + "b-2 b\n")
+    (folder / "reco2file_and_channel").write_text("a f A\nb f B\nd g 3\n")
+    recordings = [Path("x.wav"), Command("cat y.wav"), Path("z.wav"), Path("w.wav")]
+    for given, expected in ((None, [1, 2, None, 3]), (2, [1, 2, 2, 3])):
+        found = [utterance.audio.recording for utterance in read_data_dir(folder, channel=given).utterances.values()]
+        assert found == [
+            recording if number is None else Channel(recording, number)
+            for recording, number in zip(recordings, expected, strict=True)
+        ]
 
 
 def test_segments_are_stretches_of_recordings(folder):

@@ -1,5 +1,6 @@
 """Parts of a set's features: whole or not there, and made again only when something changed."""
 
+import json
 import os
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from vqbn.kaldi.audio import read_audio
+from vqbn.kaldi.audio import Conversion, read_audio
 from vqbn.kaldi.datadir import Utterance
 from vqbn.kaldi.feature_parts import find_part, make_part, plan_parts, remove_other_parts
 from vqbn.kaldi.features import log_mel
@@ -63,6 +64,23 @@ def test_a_part_is_not_reused_when_something_changed(part, change, tmp_path):
     else:
         os.truncate(part.record, part.record.stat().st_size // 2)
     assert find_part(part) is None
+
+
+def test_what_was_converted_is_in_the_record(part, tmp_path):
+    soundfile.write(tmp_path / "c.wav", np.ones((8000, 2), np.int16), 32000)
+    content = make_part(part)
+    assert content.conversions == {"c": Conversion(32000, 2)}
+    assert find_part(part) == content
+
+
+def test_a_part_whose_defects_are_none_any_more_is_made_again(part):
+    make_part(part)
+    record = json.loads(part.record.read_text())
+    del record["conversions"]
+    part.record.write_text(json.dumps(record))
+    assert find_part(part) is None
+    part.record.write_text(json.dumps(record | {"defects": {}}))
+    assert find_part(part).frames == {"a": 11, "c": 23}
 
 
 def test_an_interrupted_part_leaves_the_older_one(part, monkeypatch):

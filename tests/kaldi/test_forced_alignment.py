@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from scipy.signal import resample_poly
 
 from vqbn.corpora.corpus import write_data_dir
 from vqbn.corpora.mini_speech import VOCABULARY, make_mini_speech
@@ -152,17 +153,36 @@ def test_a_transcript_that_can_not_fit_its_audio_is_left_out(few, tmp_path, capl
     assert f"left out: {ids[1]}: no alignment found for its 20 words in 0.2 s" in caplog.text
 
 
-@pytest.mark.parametrize("kind", ["missing", "empty", "other rate", "no transcript"])
+@pytest.mark.parametrize("kind", ["missing", "empty", "no transcript"])
 def test_unusable_audio_and_transcripts_count_as_bad(few, tmp_path, caplog, kind, lexicon):
     file = tmp_path / "bad.wav"
     if kind == "empty":
         file.write_bytes(b"")
-    elif kind == "other rate":
-        soundfile.write(file, np.zeros(8000, np.int16), 8000)
     folder, ids = few([None, "" if kind == "no transcript" else None], {} if kind == "no transcript" else {1: file})
     with pytest.raises(InputError, match=rf"1 of 2 .* \(--max_bad\); the first: {ids[1]}: "):
         align_data_dir(folder, lexicon)
     assert list(align_data_dir(folder, lexicon, max_bad=0.5)) == [ids[0]]
+
+
+def test_stereo_at_another_rate_is_aligned_alike_and_said_once(few, tmp_path, caplog, lexicon):
+    folder, ids = few([None, None])
+    expected = align_data_dir(folder, lexicon)
+    (folder / "phones.ctm").unlink()
+    lines = []
+    for utterance in read_data_dir(folder).utterances.values():
+        samples, rate = soundfile.read(utterance.audio)
+        wide = resample_poly(samples, 3, 1)
+        soundfile.write(tmp_path / f"{utterance.id}.wav", np.stack([wide, np.zeros_like(wide)], 1), 3 * rate)
+        lines.append(f"{utterance.id} {tmp_path}/{utterance.id}.wav\n")
+    (folder / "wav.scp").write_text("".join(lines))
+    with caplog.at_level("INFO"):
+        table = align_data_dir(folder, lexicon)
+    assert sum("2 utterances are of recordings with several channels" in line for line in caplog.messages) == 1
+    assert sum("resampled 2 utterances to 16000 Hz: 2 from 48000 Hz" in line for line in caplog.messages) == 1
+    for key in ids:
+        assert [segment.phone for segment in table[key]] == [segment.phone for segment in expected[key]]
+        starts = [[segment.start for segment in each[key]] for each in (table, expected)]
+        np.testing.assert_allclose(*starts, atol=0.03)
 
 
 def test_brackets_in_a_transcript_are_words_like_any_other(few, tmp_path):

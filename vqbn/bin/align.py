@@ -2,6 +2,7 @@
 
 import argparse
 
+from vqbn.bin.channel_option import add_channel_option
 from vqbn.bin.command import command
 from vqbn.files import locked
 from vqbn.kaldi.forced_alignment import align_data_dir
@@ -25,6 +26,7 @@ def main(argv: list[str]) -> None:
     )
     parser.add_argument("--lexicon", help="a lexicon with CMU phones (default: the CMU dictionary)")
     parser.add_argument("--audio_root", help="the folder that relative paths in wav.scp start from (default: this one)")
+    add_channel_option(parser)
     parser.add_argument("--nj", type=int, default=1, help="how many processes (default: 1)")
     parser.add_argument(
         "--max_unaligned", type=float, default=0.15, help="the share of utterances that may lack one (default: 0.15)"
@@ -36,7 +38,13 @@ def main(argv: list[str]) -> None:
     for folder in options.sets:
         with locked(folder, beside=True):
             align_data_dir(
-                folder, options.lexicon, options.nj, options.max_unaligned, options.max_bad, options.audio_root
+                folder,
+                options.lexicon,
+                options.nj,
+                options.max_unaligned,
+                options.max_bad,
+                options.audio_root,
+                options.channel,
             )
 
 

@@ -5,11 +5,15 @@ import sys
 
 from vqbn.bin.command import command
 from vqbn.espnet2.installed import require_espnet
+from vqbn.espnet2.options import asks_for_help, inference_help
 
 
 @command("vqbn-espnet-asr-inference")
 def main(argv: list[str]) -> None:
-    """Check, and hand over to ESPnet; --help is ESPnet's."""
+    """Check, and hand over to ESPnet."""
+    if asks_for_help(argv):
+        inference_help().print_help()
+        return
     require_espnet()
     from espnet2.bin import asr_inference
 

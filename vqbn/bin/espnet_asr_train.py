@@ -5,11 +5,15 @@ import sys
 
 from vqbn.bin.command import command
 from vqbn.espnet2.installed import require_espnet
+from vqbn.espnet2.options import asks_for_help, training_help
 
 
 @command("vqbn-espnet-asr-train")
 def main(argv: list[str]) -> None:
-    """Check, and hand over to ESPnet; --help is ESPnet's, with the encoders, the model and two options of ours."""
+    """Check, and hand over to ESPnet."""
+    if asks_for_help(argv):
+        training_help().print_help()
+        return
     require_espnet()
     from vqbn.espnet2.task import VQASRTask
 

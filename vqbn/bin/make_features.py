@@ -10,12 +10,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vqbn.bin.channel_option import add_channel_option
 from vqbn.bin.command import command
 from vqbn.defects import Defects
 from vqbn.errors import InputError
 from vqbn.files import locked, write_text
 from vqbn.jobs import map_jobs
 from vqbn.kaldi.archive import write_archive, write_scp
+from vqbn.kaldi.audio import log_conversions
 from vqbn.kaldi.cmvn import Cmvn, accumulate_groups, write_cmvn
 from vqbn.kaldi.ctm import Segment, read_ctm
 from vqbn.kaldi.datadir import DataDir, read_data_dir
@@ -88,6 +90,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--train_set", default="train", help="the set that gives tokens and CMVN (default: train)")
     options.add_argument("--out", default="dump", help="folder for the features, one folder per set (default: dump)")
     options.add_argument("--audio_root", help="folder that relative paths in wav.scp start from (default: the current)")
+    add_channel_option(options)
     options.add_argument("--nj", type=int, default=len(os.sched_getaffinity(0)), help="processes (default: all cores)")
     options.add_argument(
         "--feature_backend",
@@ -156,7 +159,7 @@ def open_sets(args: argparse.Namespace, out: Path) -> list[Set]:
     """
     sets = []
     for path in args.data:
-        data = read_data_dir(path, args.audio_root)
+        data = read_data_dir(path, args.audio_root, args.channel)
         name = data.path.resolve().name
         if any(each.name == name for each in sets):
             raise InputError(f"{path}: two data directories are named '{name}'; rename one of them")
@@ -204,6 +207,10 @@ def compute_features(sets: Sequence[Set], backend: str, nj: int) -> None:
         for content in each.contents:
             for utterance, reason in content.defects.items():
                 each.defects.add(utterance, reason)
+    log_conversions(
+        conversion for each in sets for content in each.contents for conversion in content.conversions.values()
+    )
+    for each in sets:
         each.defects.check(len(each.data.utterances), str(each.data.path))
     seconds = time.monotonic() - begin
     frames = sum(sum(content.frames.values()) for content in made.values())

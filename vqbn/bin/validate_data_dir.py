@@ -4,11 +4,12 @@ import argparse
 import os
 import sys
 
+from vqbn.bin.channel_option import add_channel_option
 from vqbn.bin.command import command
 from vqbn.defects import Defects
 from vqbn.errors import InputError
 from vqbn.jobs import map_jobs
-from vqbn.kaldi.audio import read_audio
+from vqbn.kaldi.audio import Conversion, log_conversions, read_converted
 from vqbn.kaldi.datadir import Utterance, find_problems, read_data_dir
 from vqbn.kaldi.source import is_missing
 
@@ -23,6 +24,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("data", nargs="+", metavar="DIR", help="a data directory, such as data/train")
     options.add_argument("--audio_root", help="folder that relative paths in wav.scp start from (default: the current)")
     options.add_argument("--check_audio", action="store_true", help="also read every audio file as a whole")
+    add_channel_option(options)
     options.add_argument("--nj", type=int, default=len(os.sched_getaffinity(0)), help="processes that read audio")
     options.add_argument("--max_problems", type=int, default=20, help="print at most this many problems (default: 20)")
     options.add_argument(
@@ -34,13 +36,12 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def audio_problem(utterance: Utterance) -> str | None:
-    """What is wrong with an utterance's audio file, if anything."""
+def check_audio(utterance: Utterance) -> tuple[str, Conversion]:
+    """What is wrong with an utterance's audio file, if anything, and what stages will convert of it."""
     try:
-        read_audio(utterance.audio)
+        return "", read_converted(utterance.audio)[1]
     except InputError as error:
-        return str(error)
-    return None
+        return str(error), Conversion()
 
 
 @command("vqbn-validate-data-dir")
@@ -55,7 +56,7 @@ def main(argv: list[str]) -> None:
             hidden = len(problems) - args.max_problems
             note = f"; {hidden} more are not shown (--max_problems)" if hidden > 0 else ""
             raise InputError(f"{folder}: {len(problems)} problem{'s' * (len(problems) > 1)}{note}")
-        data = read_data_dir(folder, args.audio_root)
+        data = read_data_dir(folder, args.audio_root, args.channel)
         utterances = list(data.utterances.values())
         defects = Defects("utterances", args.max_bad)
         for line, utterance in enumerate(utterances, 1):
@@ -64,10 +65,11 @@ def main(argv: list[str]) -> None:
             elif is_missing(utterance.audio):
                 defects.add(utterance.id, f"{utterance.audio}: no such audio file")
         if args.check_audio:
-            found = map_jobs(audio_problem, utterances, args.nj, f"reading the audio of {folder}")
-            for utterance, problem in zip(utterances, found, strict=True):
+            found = list(map_jobs(check_audio, utterances, args.nj, f"reading the audio of {folder}"))
+            for utterance, (problem, _) in zip(utterances, found, strict=True):
                 if problem:
                     defects.add(utterance.id, problem)
+            log_conversions(conversion for _, conversion in found)
         defects.check(len(utterances), str(folder))
         note = f", {len(defects.reasons)} of them unusable" if defects.reasons else ""
         print(f"{folder}: good: {len(utterances):,} utterances{note}, {len(data.speakers):,} speakers")

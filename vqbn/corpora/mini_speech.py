@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import soundfile
-from scipy.signal import resample_poly
 
 from vqbn.corpora.corpus import write_data_dir
 from vqbn.errors import InputError
-from vqbn.files import replacing, write_text
+from vqbn.files import write_text
 from vqbn.jobs import map_jobs
+from vqbn.kaldi.audio import write_wav
 from vqbn.kaldi.ctm import Segment, write_ctm
 from vqbn.kaldi.datadir import Utterance
 
@@ -340,6 +339,9 @@ def _at_sample_rate(samples: np.ndarray, phonemes: list[tuple[str, int]], source
             continue
         if start < len(samples):
             phones.append((phone, start))
+    # half a second of import, which --help needs not wait for
+    from scipy.signal import resample_poly
+
     divisor = np.gcd(SAMPLE_RATE, source_rate)
     resampled = resample_poly(samples.astype(np.float64), SAMPLE_RATE // divisor, source_rate // divisor)
     return Speech(resampled, [(phone, round(start * SAMPLE_RATE / source_rate)) for phone, start in phones])
@@ -375,8 +377,7 @@ def _record_all(job: tuple[list[Prompt], Path]) -> dict[str, list[Segment]]:
     with Synthesiser() as synthesiser:
         for prompt in some:
             samples, alignment[prompt.utterance] = record(synthesiser, prompt)
-            with replacing(audio / f"{prompt.utterance}.wav") as temporary:
-                soundfile.write(temporary, samples, SAMPLE_RATE, subtype="PCM_16")
+            write_wav(audio / f"{prompt.utterance}.wav", samples, SAMPLE_RATE)
     return alignment
 
 

@@ -12,6 +12,7 @@ from vqbn.errors import InputError
 from vqbn.espnet2.checks import check_arguments
 from vqbn.espnet2.encoders import VQDeepSpeech2Encoder, WrappedEncoder
 from vqbn.espnet2.model import VQASRModel
+from vqbn.espnet2.options import ALLOW_UNKNOWN_TOKENS, CODEBOOK_LR
 from vqbn.espnet2.record import write_record
 from vqbn.espnet2.trainer import VQTrainer
 
@@ -34,14 +35,13 @@ class VQASRTask(ASRTask):
             "--codebook_lr",
             type=float_or_none,
             default=None,
-            help="The learning rate of the codebook (section III-C of the paper: ten times the other). Default: that "
-            "of optim_conf",
+            help=CODEBOOK_LR,
         )
         group.add_argument(
             "--allow_unknown_tokens",
             type=str2bool,
             default=False,
-            help="Take training text with tokens that token_list lacks, as <unk>",
+            help=ALLOW_UNKNOWN_TOKENS,
         )
 
     @classmethod

@@ -3,17 +3,21 @@
 A data directory holds `wav.scp` (utterance, audio file), `text` (utterance, transcript), `utt2spk` (utterance, speaker)
 and, where they are wanted, `spk2utt` and `spk2gender`. With `segments` (utterance, recording, start, end), `wav.scp`
 lists recordings, of which the utterances are stretches. Each is sorted by its first column as `LC_ALL=C sort` does.
-An entry of `wav.scp` that ends in `|` is a shell command that writes the audio, as in Kaldi.
+An entry of `wav.scp` that ends in `|` is a shell command that writes the audio, and `file.ark:offset` an audio file in
+an archive, as in Kaldi. Of a recording with several channels, `reco2file_and_channel` (recording, file, channel A or B)
+says which one is meant.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from vqbn.errors import InputError
-from vqbn.kaldi.source import Command, Excerpt, Source
+from vqbn.kaldi.source import ArchiveItem, Channel, Command, Excerpt, Source
 
+ASCII_DIGITS = re.compile("[0-9]+")
 SORT_ADVICE = "sort the file with LC_ALL=C sort"
 
 
@@ -52,18 +56,19 @@ class DataDir:
         return {utterance.speaker for utterance in self.utterances.values()}
 
 
-def read_data_dir(path: str | Path, audio_root: str | Path | None = None) -> DataDir:
+def read_data_dir(path: str | Path, audio_root: str | Path | None = None, channel: int | None = None) -> DataDir:
     """Read a data directory and check its lists against each other.
 
     Args:
         path: the folder.
         audio_root: the folder that relative paths in `wav.scp` start from; the current directory if None.
+        channel: which channel, from 1, of recordings of which `reco2file_and_channel` does not say it.
 
     Raises:
         InputError: the folder or a list is missing, unreadable, unsorted or inconsistent: the first problem, with its
             file and line, and how many more there are.
     """
-    data, problems = _read(path, audio_root)
+    data, problems = _read(path, audio_root, channel)
     if problems:
         more = f" (and {len(problems) - 1} more: vqbn-validate-data-dir {path} lists them)" if problems[1:] else ""
         raise InputError(problems[0] + more)
@@ -83,7 +88,7 @@ def find_problems(path: str | Path, audio_root: str | Path | None = None) -> lis
     return _read(path, audio_root)[1]
 
 
-def _read(path: str | Path, audio_root: str | Path | None) -> tuple[DataDir, list[str]]:
+def _read(path: str | Path, audio_root: str | Path | None, channel: int | None = None) -> tuple[DataDir, list[str]]:
     """Read what can be read, and collect the problems in the order in which a user would mend them."""
     path = Path(path)
     problems: list[str] = []
@@ -97,6 +102,7 @@ def _read(path: str | Path, audio_root: str | Path | None) -> tuple[DataDir, lis
         return DataDir(path, {}), problems
     root = Path(audio_root) if audio_root is not None else Path()
     sources: dict[str, Source] = {key: _source(value, root) for key, (value, _) in wavs.items()}
+    sources = _choose_channels(path, sources, channel, problems)
     utterance_list, listed = "wav.scp", wavs
     if (path / "segments").exists():
         utterance_list, listed = "segments", _read_table(path / "segments", problems)
@@ -158,9 +164,31 @@ def _split(line: str) -> tuple[str, str]:
     return key, value.strip(" ")
 
 
-def _source(entry: str, root: Path) -> Path | Command:
+def _source(entry: str, root: Path) -> Path | ArchiveItem | Command:
     """What an entry of `wav.scp` stands for; relative paths start from `root`."""
-    return Command(entry.removesuffix("|").strip()) if entry.endswith("|") else root / entry
+    if entry.endswith("|"):
+        return Command(entry.removesuffix("|").strip())
+    path, _, offset = entry.rpartition(":")
+    # Kaldi too takes whatever ends in a colon and digits for a place in a file.
+    return ArchiveItem(root / path, int(offset)) if path and ASCII_DIGITS.fullmatch(offset) else root / entry
+
+
+def _choose_channels(
+    path: Path, recordings: dict[str, Source], channel: int | None, problems: list[str]
+) -> dict[str, Source]:
+    """The channel of each recording, as far as it is said; add what is wrong to `problems`."""
+    file = path / "reco2file_and_channel"
+    chosen = dict.fromkeys(recordings, channel)
+    for key, (value, number) in _read_table(file, problems).items() if file.exists() else ():
+        name = value.split()[-1] if value else ""
+        if len(value.split()) != 2:
+            problems.append(f"{file}:{number}: found '{key} {value[:80]}'; expected 'recording file channel'")
+        # Other names than A, B or a number tell nothing about an audio file.
+        elif name in ("A", "B"):
+            chosen[key] = 1 + "AB".index(name)
+        elif ASCII_DIGITS.fullmatch(name) and int(name) > 0:
+            chosen[key] = int(name)
+    return {key: Channel(source, chosen[key]) if chosen[key] else source for key, source in recordings.items()}
 
 
 def _cut_recordings(

@@ -7,7 +7,7 @@ whose record says the same audio files (path, size, time of change) and settings
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import kaldiio
@@ -15,7 +15,7 @@ import kaldiio
 from vqbn.errors import InputError
 from vqbn.files import replacing, write_text
 from vqbn.kaldi.archive import Archive
-from vqbn.kaldi.audio import SAMPLE_RATE, read_audio
+from vqbn.kaldi.audio import SAMPLE_RATE, Conversion, read_converted
 from vqbn.kaldi.datadir import Utterance
 from vqbn.kaldi.features import FRAME_SHIFT, MEL_BINS, WINDOW, log_mel
 from vqbn.kaldi.source import Source, absolute, identity
@@ -75,12 +75,14 @@ class PartContent:
         offsets: utterance id → offset in the archive.
         frames: utterance id → number of frames.
         defects: utterance id → why it has no features.
+        conversions: utterance id → what was done to its audio, if anything.
     """
 
     part: Part
     offsets: dict[str, int]
     frames: dict[str, int]
     defects: dict[str, str]
+    conversions: dict[str, Conversion] = field(default_factory=dict)
 
     @property
     def archive(self) -> Archive:
@@ -112,10 +114,12 @@ def make_part(part: Part) -> PartContent:
     offsets: dict[str, int] = {}
     frames: dict[str, int] = {}
     defects: dict[str, str] = {}
+    conversions: dict[str, Conversion] = {}
     with replacing(part.ark) as temporary, temporary.open("wb") as file:
         for key, source in part.audio.items():
             try:
-                features = log_mel(read_audio(source), part.backend)
+                samples, conversion = read_converted(source)
+                features = log_mel(samples, part.backend)
                 if len(features) == 0:
                     raise InputError(f"{source}: shorter than one window of {WINDOW} s")
             except InputError as error:
@@ -123,11 +127,14 @@ def make_part(part: Part) -> PartContent:
                 continue
             offsets[key] = file.tell() + len(f"{key} ".encode())
             frames[key] = len(features)
+            if conversion != Conversion():
+                conversions[key] = conversion
             kaldiio.save_ark(file, {key: features})
         size = file.tell()
     record = {**inputs, "bytes": size, "offsets": offsets, "frames": frames, "defects": defects}
+    record["conversions"] = conversions
     write_text(part.record, json.dumps(record, indent=0) + "\n")
-    return PartContent(part, offsets, frames, defects)
+    return PartContent(part, offsets, frames, defects, conversions)
 
 
 def find_part(part: Part) -> PartContent | None:
@@ -136,7 +143,11 @@ def find_part(part: Part) -> PartContent | None:
         record = json.loads(part.record.read_text(encoding="utf-8"))
         if part.ark.stat().st_size != record["bytes"] or any(record[key] != now for key, now in part.inputs().items()):
             return None
-        return PartContent(part, record["offsets"], record["frames"], record["defects"])
+        # A record without conversions was written when stereo and other rates were defects.
+        if record["defects"] and "conversions" not in record:
+            return None
+        conversions = {key: Conversion(*values) for key, values in record.get("conversions", {}).items()}
+        return PartContent(part, record["offsets"], record["frames"], record["defects"], conversions)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

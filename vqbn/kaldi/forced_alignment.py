@@ -18,7 +18,7 @@ from vqbn.defects import Defects
 from vqbn.errors import InputError
 from vqbn.files import write_text
 from vqbn.jobs import map_jobs
-from vqbn.kaldi.audio import read_audio
+from vqbn.kaldi.audio import Conversion, log_conversions, read_converted
 from vqbn.kaldi.ctm import Segment, read_ctm, write_ctm
 from vqbn.kaldi.datadir import DataDir, Utterance, read_data_dir
 from vqbn.kaldi.pronunciations import Pronunciations, pronounce
@@ -85,11 +85,12 @@ class Task(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """Segments, or what was wrong, and whether the audio rather than the alignment was to blame."""
+    """Segments, or what was wrong and whether the audio rather than the alignment was to blame; how it was read."""
 
     segments: list[Segment]
     problem: str = ""
     broken: bool = False
+    conversion: Conversion = Conversion()
 
 
 def align_data_dir(
@@ -99,6 +100,7 @@ def align_data_dir(
     max_unaligned: float = 0.15,
     max_bad: float = 0.05,
     audio_root: str | Path | None = None,
+    channel: int | None = None,
 ) -> dict[str, list[Segment]]:
     """Align every utterance of a data directory, and write its `phones.ctm`.
 
@@ -113,6 +115,7 @@ def align_data_dir(
         max_unaligned: the share of utterances that may go without an alignment, 0 to 1.
         max_bad: the share of utterances whose audio or transcript may be unusable, 0 to 1.
         audio_root: the folder that relative paths in `wav.scp` start from.
+        channel: as in `read_data_dir`.
 
     Returns:
         Utterance -> segments in seconds, multiples of 10 ms, without gaps, with base CMU phones and SIL.
@@ -120,7 +123,7 @@ def align_data_dir(
     Raises:
         InputError: the data directory or the lexicon is defective, too much is left out, or pocketsphinx is missing.
     """
-    data = read_data_dir(path, audio_root)
+    data = read_data_dir(path, audio_root, channel)
     target = data.path / "phones.ctm"
     if target.exists():
         return _keep(target, data)
@@ -139,12 +142,13 @@ def align_data_dir(
     with tempfile.TemporaryDirectory(prefix="vqbn-") as folder:
         dictionary = Path(folder, "words.dict")
         write_text(dictionary, _dictionary(names, pronunciations))
-        outcomes = map_jobs(functools.partial(align, str(dictionary)), tasks, nj, f"aligning {data.path}")
+        outcomes = list(map_jobs(functools.partial(align, str(dictionary)), tasks, nj, f"aligning {data.path}"))
         for utterance, outcome in zip(speakable, outcomes, strict=True):
             if outcome.problem:
                 (bad if outcome.broken else unaligned).add(utterance.id, outcome.problem)
             else:
                 table[utterance.id] = outcome.segments
+    log_conversions(outcome.conversion for outcome in outcomes)
     bad.check(len(data.utterances), str(data.path))
     unaligned.check(len(data.utterances), str(data.path))
     write_ctm(target, table)
@@ -210,7 +214,7 @@ def align(dictionary: str, task: Task) -> Outcome:
         The segments, from 0 to the last frame; or what was wrong.
     """
     try:
-        samples = read_audio(task.audio)
+        samples, conversion = read_converted(task.audio)
     except InputError as error:
         return Outcome([], str(error), broken=True)
     audio = np.clip(np.rint(samples), -32768, 32767).astype("<i2").tobytes()
@@ -225,9 +229,10 @@ def align(dictionary: str, task: Task) -> Outcome:
             decoder.set_alignment()
             _decode(decoder, audio)
             if segments := _segments(decoder.get_alignment()):
-                return Outcome(segments)
+                return Outcome(segments, conversion=conversion)
     seconds = len(samples) / 16000
-    return Outcome([], f"no alignment found for its {len(task.words)} words in {seconds:.1f} s, even with wide beams")
+    problem = f"no alignment found for its {len(task.words)} words in {seconds:.1f} s, even with wide beams"
+    return Outcome([], problem, conversion=conversion)
 
 
 def _decode(decoder, audio: bytes) -> None:
