@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from vqbn.bin import decode, report, score, train, tune
-from vqbn.runs.results import read_result
+from vqbn.runs.results import Result, read_result, write_result
 
 OPTIONS = """--vq_codebook_size 4 --vq_code_dim 2 --vq_normalization batch --reestimation true --reestimation_start 4
 --reestimation_every 4 --reestimation_until 12 --vq_reservoir_size 40 --batch_size 8 --max_updates 16
@@ -77,3 +77,38 @@ def test_help_is_the_tasks_once_it_is_known(package, capsys, command):
     assert "--dump" not in without
     assert "give --help beside --task" in " ".join(without.split())
     assert "toy" in without
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("toy_absent:TOY", "can't be loaded (ModuleNotFoundError"),
+        ("toy_vectors:NONE", "can't be loaded (AttributeError"),
+        ("toy_vectors:DIM", "found int, expected a vqbn.runs.task.Task"),
+        ("a b c", "can't be loaded"),
+    ],
+)
+def test_a_package_whose_task_cannot_be_loaded_is_named(package, capsys, value, message):
+    (package / "toy_vectors-1.0.dist-info/entry_points.txt").write_text(f"[vqbn.tasks]\nbroken = {value}\n")
+    assert train.main(["--task", "broken"]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert "the entry point 'broken'" in error
+    assert "toy-vectors" in error
+
+
+def test_a_task_that_contradicts_the_run_or_the_results_is_refused(package, tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/config.yaml").write_text("task: toy\n")
+    for command in (decode, score):
+        assert command.main(["--expdir", str(tmp_path / "run"), "--task", "images"]) == 1
+        assert "config.yaml:1: task: found 'toy', but --task says 'images'" in capsys.readouterr().err
+    (tmp_path / "run/config.yaml").write_text("seed: 1\ntask: [toy]\n")
+    assert score.main(["--expdir", str(tmp_path / "run")]) == 1
+    assert "config.yaml:2: task: found" in capsys.readouterr().err
+    made = Result("bn", "bn", 1, "d", "c", "k", "h", {}, 1, "best", {"dev": {"squared_error": 1.0}}, task="toy")
+    write_result(tmp_path / "results", made)
+    options = ["--results", str(tmp_path / "results"), "--out", str(tmp_path / "RESULTS.md")]
+    assert report.main([*options, "--task", "recognition"]) == 1
+    assert "has results of toy, which --task recognition can't report" in capsys.readouterr().err
+    assert not (tmp_path / "RESULTS.md").exists()

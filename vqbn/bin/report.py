@@ -52,15 +52,15 @@ def main(argv: list[str]) -> None:
     # Imported here: --help need not wait for matplotlib.
     from vqbn.reports.scale_figure import studies
 
-    given = find_task(args.task) if args.task else None
     searches, scales = {}, {}
     if args.expdir:
         runs = scored_runs(args.expdir)
-        task = given or task_of_run(runs[0])
+        task = find_task(args.task) if args.task else task_of_run(runs[0])
         sections = read_runs(runs, args.data_label, task)
     else:
         sections = read_folders(args.results)
-        task = given or task_of_results([result for each in sections.values() for result in each], args.results[0])
+        results = [result for each in sections.values() for result in each]
+        task = task_of_results(results, " ".join(args.results), args.task)
         scales = studies(sections)
         tried = {folder: folder / "tuning" for folder in sections if (folder / "tuning").is_dir()}
         searches = {folder: results for folder, place in tried.items() if (results := read_results(place))}

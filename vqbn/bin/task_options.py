@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from vqbn.errors import InputError
 from vqbn.runs.config import first_options, read_entries
@@ -60,13 +61,24 @@ def task_of_command(argv: Sequence[str], prog: str, description: str) -> Task:
         args = first.parse_known_args(argv)[0]
     except argparse.ArgumentError as error:
         raise InputError(f"{error.argument_name}: {error.message}") from error
-    if args.task or args.expdir:
-        return find_task(args.task) if args.task else task_of_run(args.expdir)
+    if args.task:
+        check_task(args.expdir, args.task)
+        return find_task(args.task)
+    if args.expdir:
+        return task_of_run(args.expdir)
     options = argparse.ArgumentParser(prog, description=description, epilog=HELP.format("--expdir"))
     add_run_options(options)
     if {"-h", "--help"} & set(argv):
         options.parse_args(["--help"])
     options.error("--expdir is needed")
+
+
+def check_task(expdir: str | None, task: str) -> None:
+    """Raise InputError where a run's config.yaml names another task."""
+    path = Path(expdir or "") / "config.yaml"
+    entry = read_entries(path).get("task") if expdir and path.is_file() else None
+    if entry and entry[0] != task:
+        raise InputError(f"{path}:{entry[1]}: task: found {entry[0]!r}, but --task says {task!r}; leave --task out")
 
 
 def add_run_options(options: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ import sys
 
 from vqbn.bin.command import command
 from vqbn.errors import InputError
-from vqbn.tasks import find_task, task_names, task_of_results
+from vqbn.tasks import task_names, task_of_results
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,7 +35,7 @@ def main(argv: list[str]) -> None:
     results = read_results(args.results)
     tuned = chosen = None
     if results:
-        tuned = (find_task(args.task) if args.task else task_of_results(results, args.results)).tuned
+        tuned = task_of_results(results, args.results, args.task).tuned
         chosen = chosen_keys(results, args.set_name, tuned)
     if not chosen:
         raise InputError(f"{args.results}: no results of {args.set_name}; run the recipe with --tune true first")

@@ -114,7 +114,7 @@ def collect_run(
         variant=match["name"].partition("-")[0],
         seed=config["seed"],
         data=data,
-        command=command or f"vqbn-train --config {expdir / 'config.yaml'}",
+        command=command or f"vqbn-train{f' --task {task}' if task else ''} --config {expdir / 'config.yaml'}",
         commit=commit,
         config_hash=config_hash,
         config=dict(config),

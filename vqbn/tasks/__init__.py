@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Sequence
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,8 +42,28 @@ def find_task(name: str, source: str = "--task") -> "Task":
         return getattr(importlib.import_module(module), attribute)
     for point in entry_points(group=GROUP):
         if point.name == name:
-            return point.load()
+            return _load(point)
     raise InputError(f"{source}: found {name!r}, expected one of {', '.join(task_names())}")
+
+
+def _load(point: EntryPoint) -> "Task":
+    """The task that another package brings.
+
+    Raises:
+        InputError: it can't be imported, or is no task.
+    """
+    from vqbn.runs.task import Task
+
+    package = point.dist.name if point.dist else "a package"
+    where = f"the entry point {point.name!r} ({point.value}) of {package}, group {GROUP}"
+    try:
+        task = point.load()
+    except Exception as error:  # whatever the package's own code raises
+        reason = f"{type(error).__name__}: {error}"
+        raise InputError(f"{where}: can't be loaded ({reason}); mend or remove that package") from error
+    if not isinstance(task, Task):
+        raise InputError(f"{where}: found {type(task).__name__}, expected a vqbn.runs.task.Task")
+    return task
 
 
 def task_of_checkpoint(path: str | Path) -> "Task":
@@ -71,31 +91,34 @@ def task_of_run(expdir: str | Path) -> "Task":
     from vqbn.runs.config import read_entries
 
     path = Path(expdir) / "config.yaml"
-    if path.exists():
-        value, line = read_entries(path).get("task", (None, 0))
-        if isinstance(value, str):
-            return find_task(value, f"{path}:{line}: task")
+    if path.exists() and (entry := read_entries(path).get("task")):
+        return find_task(str(entry[0]), f"{path}:{entry[1]}: task")
     checkpoints = Path(expdir) / "checkpoints"
     last = checkpoints / "last.ckpt"
     return task_of_checkpoint(last if last.exists() else checkpoints / "best.ckpt")
 
 
-def task_of_results(results: "Sequence[Result]", source: str) -> "Task":
+def task_of_results(results: "Sequence[Result]", source: str, given: str | None = None) -> "Task":
     """The task that results are of; those from before there were tasks, and ESPnet's, are told by their keys.
 
     Args:
         results: one or more.
         source: where they are from, for messages.
+        given: the task's name, where somebody said it.
 
     Raises:
-        InputError: they are of several tasks, or can't be told.
+        InputError: they are of several tasks, of another than `given`, or can't be told.
     """
     found = set(filter(None, map(_task_name, results)))
+    if given:
+        if others := found - {given}:
+            raise InputError(f"{source}: has results of {', '.join(sorted(others))}, which --task {given} can't report")
+        return find_task(given)
     if len(found) > 1:
         raise InputError(f"{source}: results of several tasks ({', '.join(sorted(found))}); report them apart")
     if not found:
         raise InputError(f"{source}: the results don't say their task; give --task, one of {', '.join(task_names())}")
-    return find_task(found.pop(), source)
+    return find_task(found.pop(), f"{source}: key 'task' of a results file")
 
 
 def load_model(folder: str | Path) -> object:
