@@ -671,7 +671,10 @@ class VQBottleneck(WideBuffers):
         An averaged copy gives that of the bottleneck that it is a copy of.
         """
         live = None if self._live is None else self._live()
-        learner = (self if live is None else live).learner
+        source = self if live is None else live
+        learner = source.learner
+        # The clock of a copy may not have heard of its codewords yet.
+        learner.quantizes(source.has_codewords)
         return pack(*learner.state(), learner.state_length)
 
     def set_extra_state(self, state: torch.Tensor) -> None:
