@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--allow_partial",
         action="store_true",
-        help="take batches of fewer than 10,000 images, and what others re-packed; every result says so",
+        help="take batches of fewer than 10,000 images, and what others re-packed; results say what is missing",
     )
     options.add_argument(
         "--dev_share", type=share, default=0.05, help="share of the training images held out (default: 0.05)"

@@ -50,9 +50,12 @@ def read_page(path: str | Path) -> Page | None:
     """Read a page; None if the XML is of another kind, such as the METS file of an export.
 
     Raises:
-        InputError: it is damaged, has a document type, has not one page, or a point is no pair of numbers.
+        InputError: it can't be read, is damaged, has a document type or not one page, or a point is no pair of numbers.
     """
-    root = parse_xml(Path(path).read_bytes(), str(path))
+    try:
+        root = parse_xml(Path(path).read_bytes(), str(path))
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror}") from error
     if root.tag not in ("alto", "PcGts"):
         return None
     pages = list(root.iter("Page"))
