@@ -70,7 +70,10 @@ if begin_stage 0 "line lists: ${pages:-${data:-OpenSLR 84}} to $datadir/"; then
     vqbn-make-mini-lines --out "$expdir/mini.zip" --lines "$mini_lines"
     source=(--corpus "$expdir/mini.zip")
   elif [ -n "$pages" ]; then
-    data=$datadir/$(basename "$(realpath "$pages")").zip
+    # Results are called by this name, and many corpora keep their pages in a folder called data.
+    folder=$(realpath -m "$pages")
+    folder=${folder%/data}
+    data=$datadir/${folder##*/}.zip
     vqbn-prepare-scribblelens pages --pages "$pages" --out "$data" --test_share "$test_share" --nj "$nj" \
       --max_bad "$max_bad"
     source=(--corpus "$data")

@@ -77,7 +77,8 @@ corpus_in() {
   if [ "$count" -le 37416 ] && [ "$count" -ge 35545 ]; then echo WSJ; return; fi
   folder=$(realpath "$1")
   while case ${folder##*/} in data | s5 | s5[a-z]) ;; *) false ;; esac; do folder=${folder%/*}; done
-  echo "${folder##*/}"
+  folder=${folder##*/}
+  echo "${folder:-a corpus without a name}"
 }
 
 if begin_stage 0 "data preparation: $data to $datadir/"; then
