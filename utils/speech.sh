@@ -99,12 +99,15 @@ make_features() {
 }
 
 # name_results: sets $results, the folder that keeps finished runs, and $data_label, what they were trained on in words.
-# Results are kept apart by what they were made from: how many training utterances, and whose alignments.
+# Results are kept apart by what they were made from: whose corpus, how many training utterances, and whose alignments.
+# What the data is called, if not the recipe's $corpus, says --corpus, or stage 0 in $datadir/corpus.
 name_results() {
-  local utterances aligner
+  local utterances aligner others=''
+  case " ${given_options:-} " in *" corpus "*) ;; *) corpus=$(cat "$datadir/corpus" 2>/dev/null || echo "$corpus") ;; esac
+  case $corpus in WSJ | speechocean762) ;; *) others=${corpus//[^[:alnum:]._-]/_}- ;; esac
   utterances=$(wc -l 2>/dev/null <"$datadir/$train_set/utt2spk" || echo 0)
   aligner=$(cat "$datadir/alignment_source" 2>/dev/null || echo unknown)
-  results=$PWD/results/${results_name:-$((utterances))utt-$aligner}
+  results=$PWD/results/${results_name:-$others$((utterances))utt-$aligner}
   data_label="$corpus, $((utterances)) training utterances, $aligner alignments"
   [ "$results_name" != none ] || results=''
   if [ "$data" = mini ]; then

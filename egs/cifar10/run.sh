@@ -21,7 +21,8 @@ stages: 0 data preparation, 1 and 2 nothing, 3 training, 4 reconstruction, 5 sco
 --data mini         32x32 crops of the photographs that scikit-learn ships: shows that the pipeline works
 --data DIR|ARCHIVE  cifar-10-batches-py or cifar-10-batches-bin, or the official archive of either; without it the
                     archive is downloaded (170 MB)
---allow_partial     take batches with fewer than their 10,000 images; every result then says so
+--allow_partial     take batches with fewer than their 10,000 images, and what others re-packed: a tar of the same batches, or
+                    PNG files train/<class>/*.png, test/<class>/*.png in a folder or tar; results say what is missing, and that it is of PNG files
 --variants LIST     rows of the paper'"'"'s Table III: vanilla bn bn_lr bn_ema bn_reest bn_reest_lr, or all
 --bottlenecks LIST  "8x128 5x1024", or one of them: 8x128
 --seeds LIST        "1 2 3 4 5"

@@ -1,26 +1,29 @@
 #!/usr/bin/env bash
 # shellcheck source-path=SCRIPTDIR
-# Handwriting through a vector-quantised bottleneck and back on ScribbleLens (section IV-B of the paper) or on a corpus
-# in its layout; or, with --data mini, on lines that are drawn on the spot.
+# Handwriting through a vector-quantised bottleneck and back on ScribbleLens (section IV-B of the paper), on a corpus in
+# its layout or on scans with ALTO or PAGE XML; or, with --data mini, on lines that are drawn on the spot.
 set -euo pipefail
 caller=$PWD
 invocation="egs/scribblelens/run.sh$(printf ' %q' "$@")"
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-options="stage stop_stage data paths color_mode slice train_on alphabet grey_levels binarize train_config variants seeds
-  expdir datadir dumpdir nj ngpu max_bad train_options tag results_name data_label pictures mini_lines"
+options="stage stop_stage data pages test_share paths color_mode slice train_on alphabet grey_levels binarize
+  train_config variants seeds expdir datadir dumpdir nj ngpu max_bad train_options tag results_name data_label pictures mini_lines"
 stage=0 stop_stage=6
-data='' paths='' color_mode=bw slice='' train_on=train alphabet='' grey_levels=4 binarize=otsu
+data='' pages='' test_share=0.1 paths='' color_mode=bw slice='' train_on=train alphabet='' grey_levels=4 binarize=otsu
 train_config='' variants=bn_reest_lr seeds=1 train_options='' tag=''
 expdir='' datadir='' dumpdir='' results_name='' data_label='' pictures=3 mini_lines=240
 nj=2 ngpu=0 max_bad=0.05
-usage='usage: egs/scribblelens/run.sh [--data mini|ZIP] [--stage N] [--stop_stage N] [OPTION VALUE ...]
+usage='usage: egs/scribblelens/run.sh [--data mini|ZIP | --pages DIR] [--stage N] [--stop_stage N] [OPTION VALUE ...]
 
 stages: 0 line lists, 1 alignments, 2 packed lines, 3 training, 4 reconstructions and codes, 5 scores, 6 report
 
 --data mini         Dutch-like lines, drawn on the spot: shows that the pipeline works
 --data ZIP          scribblelens.corpus.v1.2.zip, or another corpus in its layout; read in place. Without it the corpus is
                     downloaded (OpenSLR 84)
+--pages DIR         pages of handwriting instead: ALTO or PAGE XML files and their scans, as eScriptorium, Transkribus and
+                    HTR-United have them. Lines are cut by their polygons or baselines into a corpus in that layout,
+                    data/<name of DIR>.zip, of which --test_share 0.1 of the lines, whole pages, are the test set
 --paths ZIP         alignments, where they are not in the corpus itself
 --color_mode, --slice   which lists: bw, gray or color; tasman, ...     --train_on  train or unsupervised
 --alphabet FILE     characters and ids (JSON); by default made of the transcripts
@@ -44,6 +47,10 @@ stages: 0 line lists, 1 alignments, 2 packed lines, 3 training, 4 reconstruction
 . ../../utils/parse_options.sh
 . ./path.sh
 . ./cmd.sh
+if [ -n "$pages" ]; then
+  [ -z "$data" ] || fail "--data and --pages are two ways to say the same: give one"
+  pages=$(absolute "$pages") color_mode=gray
+fi
 case $data in
   mini)
     : "${train_config:=conf/base.yaml conf/mini.yaml}" "${expdir:=exp/mini}"
@@ -60,10 +67,18 @@ find_train_config
 expand_variants
 use_environment recipes,images
 
-if begin_stage 0 "line lists: ${data:-OpenSLR 84} to $(shown "$datadir")/"; then
+if begin_stage 0 "line lists: ${pages:-${data:-OpenSLR 84}} to $(shown "$datadir")/"; then
   if [ "$data" = mini ]; then
     vqbn-make-mini-lines --out "$expdir/mini.zip" --lines "$mini_lines"
     source=(--corpus "$expdir/mini.zip")
+  elif [ -n "$pages" ]; then
+    # Results are called by this name, and many corpora keep their pages in a folder called data.
+    folder=$(realpath -m "$pages")
+    folder=${folder%/data}
+    data=$datadir/${folder##*/}.zip
+    vqbn-prepare-scribblelens pages --pages "$pages" --out "$data" --test_share "$test_share" --nj "$nj" \
+      --max_bad "$max_bad"
+    source=(--corpus "$data")
   elif [ -n "$data" ]; then
     source=(--corpus "$data")
   else

@@ -8,7 +8,7 @@ invocation="egs/speechocean762/run.sh$(printf ' %q' "$@")"
 cd "$(dirname "${BASH_SOURCE[0]}")"
 corpus=speechocean762
 
-options="stage stop_stage data kaldi_exp kaldi_root ctm train_config variants seeds expdir datadir dumpdir nj ngpu max_bad
+options="stage stop_stage data corpus kaldi_exp kaldi_root ctm train_config variants seeds expdir datadir dumpdir nj ngpu max_bad
   max_unaligned channel feature_backend cmvn token_type vocab_size train_options tag results_name dev_split eval_sets tune"
 stage=0 stop_stage=6
 data='' kaldi_exp='' kaldi_root='' ctm=''
@@ -24,6 +24,7 @@ stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 
 
 --data DIR          speechocean762 as OpenSLR 101 ships it, or as Kaldi data directories train/ and dev/ with a
                     lexicon.txt; without it the corpus is downloaded (520 MB)
+--corpus NAME       what results are called, if --data is another corpus in one of these shapes: speechocean762
 --train_config LIST files read before conf/train_<variant>.yaml; conf/base.yaml is the size for two cores,
                     "conf/base.yaml conf/large.yaml" the authors'"'"' size for a GPU
                     (in your folder, else in the recipe'"'"'s; a path with blanks among several is quoted)
@@ -62,6 +63,7 @@ if begin_stage 0 "data preparation: ${data:-OpenSLR 101} to $(shown "$datadir")/
   else
     vqbn-prepare-speechocean762 --download downloads --out "$datadir" --max_bad "$max_bad"
   fi
+  echo "$corpus" >"$datadir/corpus"
   end_stage "wrote $(shown "$datadir")/train, $(shown "$datadir")/dev"
 fi
 

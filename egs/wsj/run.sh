@@ -8,8 +8,8 @@ invocation="egs/wsj/run.sh$(printf ' %q' "$@")"
 cd "$(dirname "${BASH_SOURCE[0]}")"
 corpus=WSJ
 
-options="stage stop_stage data wsj0 wsj1 spkrinfo kaldi_exp kaldi_root ctm train_config variants seeds expdir datadir dumpdir nj ngpu max_bad
-  max_unaligned channel feature_backend cmvn token_type vocab_size train_options tag results_name mini_utterances"
+options="stage stop_stage data corpus wsj0 wsj1 spkrinfo kaldi_exp kaldi_root ctm train_config variants seeds expdir datadir dumpdir nj ngpu
+  max_bad max_unaligned channel feature_backend cmvn token_type vocab_size train_options tag results_name mini_utterances"
 stage=0 stop_stage=6
 data='' wsj0='' wsj1='' spkrinfo='' kaldi_exp='' kaldi_root='' ctm=''
 train_config='' variants=bn_reest_lr seeds=1 train_options='' tag=''
@@ -24,6 +24,9 @@ stages: 0 data preparation, 1 alignments, 2 features, 3 training, 4 decoding, 5 
 --data mini         a small corpus, spoken by espeak-ng, made on the spot: shows that the pipeline works
 --data DIR          a folder with the Kaldi data directories train_si284, test_dev93 and test_eval92, as Kaldi'"'"'s
                     egs/wsj/s5/data has them; wav.scp may name wav, flac, MP3 or SPHERE files, wav.ark:offset, or commands (sph2pipe ... |)
+--corpus NAME       what results on --data DIR are called, if they are not on WSJ; by default the name of the folder
+                    (that above data or s5), where its train_si284 has not as many utterances as WSJ'"'"'s. The report
+                    sets the paper'"'"'s numbers beside WSJ alone
 --wsj0 DIR, --wsj1 DIR   the discs of LDC93S6 and LDC94S13: disc folders (11-1.1, ...) or merged trees; with
                     --spkrinfo FILE, the LDC'"'"'s wsj0-train-spkrinfo.txt, genders are known too (nothing needs them)
 --train_config LIST files read before conf/train_<variant>.yaml: conf/base.yaml is the authors'"'"' size for a GPU,
@@ -68,6 +71,18 @@ find_train_config
 expand_variants
 use_environment "$(text_extra "$(peers_extra "$extras")")"
 
+# corpus_in FOLDER: what to call the data in it: WSJ if the training set has as many utterances, less what --max_bad might
+# leave out of it.
+corpus_in() {
+  local count folder
+  count=$(wc -l <"$1/$train_set/utt2spk")
+  if [ "$count" -le 37416 ] && [ "$count" -ge 35545 ]; then echo WSJ; return; fi
+  folder=$(realpath "$1")
+  while case ${folder##*/} in data | s5 | s5[a-z]) ;; *) false ;; esac; do folder=${folder%/*}; done
+  folder=${folder##*/}
+  echo "${folder:-a corpus without a name}"
+}
+
 if begin_stage 0 "data preparation: $data to $(shown "$datadir")/"; then
   if [ "$data" = mini ]; then
     vqbn-make-mini-speech --out "$datadir" --utterances "$mini_utterances" --nj "$nj"
@@ -82,6 +97,13 @@ if begin_stage 0 "data preparation: $data to $(shown "$datadir")/"; then
         [ ! -f "$data/$set/$file" ] || cp "$data/$set/$file" "$datadir/$set/$file"
       done
     done
+  fi
+  if [ "$data" != mini ]; then
+    case " $given_options " in
+      *" corpus "*) ;;
+      *) [ "$data" = discs ] || corpus=$(corpus_in "$data") ;;
+    esac
+    echo "$corpus" >"$datadir/corpus"
   fi
   end_stage "wrote$(for set in $data_sets; do printf ' %s' "$(shown "$datadir/$set")"; done)"
 fi

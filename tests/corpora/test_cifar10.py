@@ -6,9 +6,12 @@ import tarfile
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from vqbn.corpora import cifar10
-from vqbn.corpora.cifar10 import PYTHON_BATCHES, read_cifar10, read_python_batch
+from vqbn.bin.prepare_cifar10 import main
+from vqbn.corpora import cifar10, cifar10_pictures
+from vqbn.corpora.cifar10 import PYTHON_BATCHES, as_images, read_cifar10, read_python_batch
+from vqbn.corpora.cifar10_pictures import CLASSES
 from vqbn.errors import InputError
 
 ROWS = 6
@@ -173,19 +176,115 @@ def archive(folder, tmp_path):
 
 def test_an_archive_is_read_like_its_folder(archive, folder, monkeypatch):
     monkeypatch.setattr(cifar10, "check_archive", lambda path: None)
+    with pytest.raises(InputError, match="--allow_partial"):
+        read_cifar10(archive)
     corpus, expected = read_cifar10(archive, allow_partial=True), read_cifar10(folder, allow_partial=True)
     np.testing.assert_array_equal(corpus.train, expected.train)
     np.testing.assert_array_equal(corpus.test, expected.test)
 
 
-def test_an_archive_with_another_checksum_is_refused(archive):
-    with pytest.raises(InputError, match=r"cifar-10\.tar\.gz: its MD5 is \w{32}, expected c58f30108f718f92721af3b95e7"):
+def test_an_archive_with_another_checksum_is_refused_unless_allowed(archive, folder):
+    said = r"cifar-10\.tar\.gz: its MD5 is \w{32}, expected c58f30108f718f92721af3b95e7.*--allow_partial"
+    with pytest.raises(InputError, match=said):
+        read_cifar10(archive)
+    assert len(read_cifar10(archive, allow_partial=True).train) == 5 * ROWS
+
+
+@pytest.mark.parametrize("mode", ["w", "w:bz2", "w:xz"])
+def test_a_tar_of_the_batches_with_another_or_no_compression_is_read(folder, tmp_path, mode):
+    with tarfile.open(tmp_path / "mine.tar", mode) as file:
+        for path in folder.iterdir():
+            file.add(path, arcname=path.name)
+    expected = read_cifar10(folder, allow_partial=True)
+    np.testing.assert_array_equal(read_cifar10(tmp_path / "mine.tar", allow_partial=True).test, expected.test)
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"<html>404</html>" * 99, r"begins with b'<html>404</h'"),
+        (b"PK\x03\x04" + bytes(600), r"begins with b'PK"),
+        (b"", "is empty"),
+    ],
+)
+def test_a_file_that_is_no_archive_is_called_that_and_not_damaged(tmp_path, content, said, allowed):
+    (tmp_path / "page.tar.gz").write_bytes(content)
+    with pytest.raises(InputError, match=rf"page\.tar\.gz: no tar archive, compressed or not: it {said}") as raised:
+        read_cifar10(tmp_path / "page.tar.gz", allowed)
+    assert "damaged" not in str(raised.value)
+
+
+def test_an_archive_that_is_cut_short_is_called_that(archive):
+    archive.write_bytes(archive.read_bytes()[:-3000])
+    with pytest.raises(InputError, match=r"cifar-10\.tar\.gz: damaged or cut short"):
         read_cifar10(archive, allow_partial=True)
+
+
+@pytest.fixture
+def pictures(rows, tmp_path):
+    """The images of two batches as PNG files by class, and what they are: set → images."""
+    path, made = tmp_path / "CIFAR-10-images", {}
+    for name, batch in (("train", "data_batch_1"), ("test", "test_batch")):
+        for number, (row, label) in enumerate(zip(*rows[batch], strict=True)):
+            image = as_images(row[None])[0]
+            target = path / name / CLASSES[label] / f"{number:04}.png"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(target)
+            made.setdefault(name, []).append(image)
+    return path, made
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_pictures_by_class_are_read_where_they_are_allowed(pictures, tmp_path, packed):
+    path, made = pictures
+    if packed:
+        with tarfile.open(tmp_path / "pictures.tgz", "w:gz") as file:
+            file.add(path / "train", arcname="train")
+            file.add(path / "test", arcname="test")
+        path = tmp_path / "pictures.tgz"
+        with pytest.raises(InputError, match="its MD5 is"):
+            read_cifar10(path)
+    else:
+        with pytest.raises(InputError, match=r"CIFAR-10-images: PNG files by class, .*--allow_partial"):
+            read_cifar10(path)
+    corpus = read_cifar10(path, allow_partial=True)
+    assert (corpus.partial, corpus.name) == (True, "CIFAR-10 from PNG files")
+    np.testing.assert_array_equal(corpus.train, made["train"])
+    np.testing.assert_array_equal(corpus.test, made["test"])
+
+
+def test_a_folder_of_pictures_goes_through_stage_0_and_says_so(pictures, tmp_path, capsys):
+    out = str(tmp_path / "data")
+    assert main(["--data", str(pictures[0]), "--out", out, "--allow_partial"]) == 0
+    assert main(["--label", out]) == 0
+    assert capsys.readouterr().out == "CIFAR-10 from PNG files (partial), 5 training images\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda file: file.write_bytes(file.read_bytes()[:-40]), r"0001\.png: damaged, cut short or no PNG"),
+        (lambda file: Image.new("RGB", (28, 28)).save(file), r"0001\.png: 28x28 pixels, expected 32x32"),
+        (lambda file: Image.new("RGB", (32, 32)).save(file, "JPEG"), r"0001\.png: damaged, cut short or no PNG"),
+        (lambda file: file.parent.rename(file.parents[1] / "seven"), r"\.png: 'seven' is no class of CIFAR-10"),
+        (lambda file: shutil.rmtree(file.parents[2] / "test"), r"no pictures test/<class>/\*\.png"),
+    ],
+)
+def test_a_bad_picture_is_named(pictures, change, said):
+    change(next(pictures[0].glob("train/*/0001.png")))
+    with pytest.raises(InputError, match=said):
+        read_cifar10(pictures[0], allow_partial=True)
+
+
+def test_more_pictures_of_a_class_than_there_are_are_another_corpus(pictures, monkeypatch):
+    monkeypatch.setattr(cifar10_pictures, "WHOLE", {"train": 0, "test": 0})
+    with pytest.raises(InputError, match=r"CIFAR-10-images: \d pictures in train/\w+, CIFAR-10 has 0"):
+        read_cifar10(pictures[0], allow_partial=True)
 
 
 def test_a_source_that_is_something_else_is_named(tmp_path):
     with pytest.raises(InputError, match="nowhere: no such file or folder"):
         read_cifar10(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="no data_batch_1"):
+    with pytest.raises(InputError, match=r"no data_batch_1.*train/<class>/\*\.png"):
         read_cifar10(tmp_path)
-    shutil.rmtree(tmp_path, ignore_errors=True)

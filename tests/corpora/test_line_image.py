@@ -73,6 +73,8 @@ def test_what_is_no_image_is_refused(data):
         ("nl/zeeuws/3.left/line.2.4.jpg", "zeeuws", "zeeuws/3"),
         ("nl/brouwer.chili/line7.jpg", "brouwer.chili", "brouwer.chili"),
         ("nl/unsupervised/vanneck/12/line0.jpg", "vanneck", "vanneck/12"),
+        ("letters/page-f12r_1/line3.png", "letters", "letters/page-f12r_1"),
+        ("letters/page-f12.left/line3.png", "letters", "letters/page-f12"),
     ],
 )
 def test_scribe_and_page(path, scribe, page):

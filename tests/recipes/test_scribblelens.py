@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
 from vqbn.runs.config import parse_arguments
 from vqbn.tasks.handwriting.task import HANDWRITING
@@ -42,10 +43,31 @@ def test_mini_recipe_ends_with_scores_pictures_and_a_report(tmp_path):
     assert "figures/bn_reest_lr_seed1_test_1.png" in report
 
 
+def test_pages_go_through_stages_0_to_2_and_name_their_results(tmp_path):
+    region = (
+        '<TextLine id="l"><Coords points="10,10 190,10 190,50 10,50"/><TextEquiv><Unicode>een</Unicode></TextEquiv>'
+    )
+    scans = tmp_path / "letters/data"
+    scans.mkdir(parents=True)
+    for number in range(4):
+        Image.effect_noise((200, 60), 90).save(scans / f"f{number}.png")
+        page = f'<Page imageFilename="f{number}.png" imageWidth="200" imageHeight="60">{region}</TextLine></Page>'
+        (scans / f"f{number}.xml").write_text(f"<PcGts>{page}</PcGts>")
+    places = ("--datadir", "out/data", "--dumpdir", "out/dump", "--expdir", "out/exp", "--nj", "1")
+    result = run("--pages", "letters/data", "--stop_stage", "2", *places, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    counts = json.loads((tmp_path / "out/dump/info.json").read_text())["sets"]
+    assert {name: count["lines"] for name, count in counts.items()} == {"train": 2, "dev": 1, "test": 1}
+    zipped = json.loads((tmp_path / "out/data/corpus.json").read_text())["corpus"]
+    assert zipped == str(tmp_path / "out/data/letters.zip")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("--data", "nowhere.zip", "--stop_stage", "0"), "nowhere.zip: no such file"),
+        (("--data", "mini", "--pages", "scans"), "two ways to say the same"),
+        (("--pages", "nowhere", "--stop_stage", "0"), "nowhere: no such folder"),
         (("--data", "mini", "--variants", "bnn"), "conf/train_bnn.yaml"),
         (("--data", "mini", "--grey", "3"), "unknown option --grey"),
     ],

@@ -123,9 +123,50 @@ def test_kaldi_directories_with_commands_and_segments_and_a_ctm_give_the_same_fe
     result = run(*stages, *places, cwd=lab)
     assert result.returncode == 0, result.stdout + result.stderr
     assert (lab / "data2/alignment_source").read_text() == "ctm\n"
+    # They are of no size of WSJ's: the name is that of the folder above s5/data.
+    assert (lab / "data2/corpus").read_text() == f"{lab.name}\n"
     for name in SETS:
         for file in ("utt2num_frames", "phones.ark", "feats.1.ark"):
             assert (lab / "dump2" / name / file).read_bytes() == (lab / "dump" / name / file).read_bytes()
+
+
+def data_directories(folder: Path, utterances: int) -> Path:
+    """Data directories in shape alone: of nothing but silence, without alignments."""
+    soundfile.write(folder / "silence.wav", np.zeros(1600, np.int16), 16000)
+    for name, count in {"train_si284": utterances, "test_dev93": 1, "test_eval92": 1}.items():
+        target = folder / "data" / name
+        target.mkdir(parents=True)
+        ids = [f"{name}-{number:05}" for number in range(count)]
+        lists = {"wav.scp": f"{folder}/silence.wav", "text": "a", "utt2spk": name}
+        for file, value in lists.items():
+            (target / file).write_text("".join(f"{utterance} {value}\n" for utterance in ids))
+        (target / "spk2utt").write_text(f"{name} {' '.join(ids)}\n")
+    return folder / "data"
+
+
+@pytest.mark.parametrize(
+    ("utterances", "options", "expected"),
+    [
+        (3, (), "{folder}"),
+        (37416, (), "WSJ"),
+        (3, ("--corpus", "Night talks, vol. 1"), "Night talks, vol. 1"),
+    ],
+)
+def test_results_are_called_after_the_corpus_that_was_given(tmp_path, utterances, options, expected):
+    """Stage 0 keeps the name; a later call without the data names results and their folder by it."""
+    data = data_directories(tmp_path, utterances)
+    result = run("--data", str(data), *options, "--stop_stage", "0", "--datadir", "given", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    script = f"datadir=given train_set=train_si284 corpus=WSJ data=''; . {TOP}/utils/speech.sh; name_results; "
+    script += 'echo "$results"; echo "$data_label"'
+    said = subprocess.run(["bash", "-euc", script], cwd=tmp_path, check=True, capture_output=True, text=True)
+    folder, label = said.stdout.splitlines()
+    name = expected.format(folder=tmp_path.name)
+    assert label == f"{name}, {utterances} training utterances, unknown alignments"
+    kept = f"{utterances}utt-unknown"
+    assert Path(folder).name == {"WSJ": kept, "Night talks, vol. 1": f"Night_talks__vol._1-{kept}"}.get(
+        name, f"{name}-{kept}"
+    )
 
 
 @pytest.mark.parametrize(

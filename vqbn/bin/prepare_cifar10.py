@@ -24,15 +24,18 @@ def parser() -> argparse.ArgumentParser:
         "--data",
         default="",
         help="the official archive (cifar-10-python.tar.gz or cifar-10-binary.tar.gz), a folder cifar-10-batches-py "
-        "or cifar-10-batches-bin, or 'mini': crops of the photographs that scikit-learn ships; without it the archive "
-        "is downloaded (170 MB)",
+        "or cifar-10-batches-bin, with --allow_partial also another tar of the same batches, or PNG files "
+        "train/<class>/*.png and test/<class>/*.png in a folder or tar; or 'mini': crops of the photographs that "
+        "scikit-learn ships; without it the archive is downloaded (170 MB)",
     )
     what = options.add_mutually_exclusive_group(required=True)
     what.add_argument("--out", help="the folder to make")
     what.add_argument("--label", metavar="DIR", help="make nothing, but print what results on such a folder are called")
     options.add_argument("--downloads", default="downloads", help="where a downloaded archive is kept")
     options.add_argument(
-        "--allow_partial", action="store_true", help="take batches of fewer than 10,000 images; every result says so"
+        "--allow_partial",
+        action="store_true",
+        help="take batches of fewer than 10,000 images, and what others re-packed; results say what is missing",
     )
     options.add_argument(
         "--dev_share", type=share, default=0.05, help="share of the training images held out (default: 0.05)"
@@ -76,7 +79,7 @@ def main(argv: list[str]) -> None:
         corpus = read_cifar10(data, args.allow_partial)
         stay, out = held_out(len(corpus.train), args.dev_share, args.seed)
         sets = {"train": corpus.train[stay], "dev": corpus.train[out], "test": corpus.test}
-        source = Source("CIFAR-10", corpus.partial, corpus.files)
+        source = Source(corpus.name, corpus.partial, corpus.files)
     with locked(args.out, beside=True):
         write_packed(args.out, sets, source)
     counts = ", ".join(f"{name} {len(images):,}" for name, images in sets.items())

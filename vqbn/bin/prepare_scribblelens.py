@@ -12,12 +12,19 @@ logger = logging.getLogger(__name__)
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command's options: one sub-command per stage."""
+    """The command's options: one sub-command per stage, and one that makes a corpus of pages."""
     options = argparse.ArgumentParser(
         prog="vqbn-prepare-scribblelens",
-        description="Prepare ScribbleLens (OpenSLR 84), or handwriting in its layout, from its zip file.",
+        description="Prepare ScribbleLens (OpenSLR 84), or handwriting in its layout, from its zip file, or "
+        "pages with ALTO or PAGE XML.",
     )
-    stages = options.add_subparsers(dest="step", required=True, metavar="lists|align|pack")
+    stages = options.add_subparsers(dest="step", required=True, metavar="pages|lists|align|pack")
+    pages = stages.add_parser("pages", help="before stage 0: lines cut from scans with ALTO or PAGE XML")
+    pages.add_argument("--pages", required=True, metavar="DIR", help="a folder with the XML files and their scans")
+    pages.add_argument("--out", required=True, metavar="ZIP", help="the corpus to write, for lists --color_mode gray")
+    pages.add_argument(
+        "--test_share", type=share, default=0.1, help="the share of lines, whole pages, to test on (default: 0.1)"
+    )
     lists = stages.add_parser("lists", help="stage 0: checked lists of lines for train, dev and test")
     source = lists.add_mutually_exclusive_group(required=True)
     source.add_argument("--corpus", help="the corpus's zip file, which is read in place")
@@ -53,8 +60,9 @@ def parser() -> argparse.ArgumentParser:
         default="otsu",
         help="what is done to grey scans first: Otsu's threshold, or nothing (default: otsu)",
     )
-    pack.add_argument("--nj", type=int, default=1, help="how many processes (default: 1)")
-    for stage in (lists, align, pack):
+    for stage in (pages, pack):
+        stage.add_argument("--nj", type=int, default=1, help="how many processes (default: 1)")
+    for stage in (pages, lists, align, pack):
         stage.add_argument(
             "--max_bad", type=share, default=0.05, help="the share of items that may be unusable (default: 0.05)"
         )
@@ -89,7 +97,11 @@ def prepare(args: argparse.Namespace) -> None:
     """Do one stage in its folder."""
     from vqbn.corpora import scribblelens
 
-    if args.step == "lists":
+    if args.step == "pages":
+        from vqbn.corpora.pages import cut_pages
+
+        cut_pages(args.pages, args.out, args.test_share, args.nj, args.max_bad)
+    elif args.step == "lists":
         corpus = args.corpus or scribblelens.fetch(args.download, args.url or scribblelens.URL)
         scribblelens.prepare(
             corpus, args.out, args.color_mode, args.slice, args.train_on, args.dev_share, args.alphabet, args.max_bad

@@ -1,6 +1,7 @@
 """CIFAR-10 (Krizhevsky, 2009): its archive or folder, in either version, checked and read."""
 
 import hashlib
+import lzma
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -9,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vqbn.corpora.cifar10_pictures import MOST_BYTES as MOST_PICTURE_BYTES
+from vqbn.corpora.cifar10_pictures import is_picture, read_pictures
 from vqbn.corpora.safe_pickle import ForeignPickleError, load_arrays
 from vqbn.errors import InputError
 
@@ -35,6 +38,8 @@ PYTHON_BATCHES = {
     "test_batch": "40351d587109b95175f43aff81a1287e",
 }
 FETCH_AGAIN = "fetch the archive again"
+# What reading a damaged archive raises, by its compression.
+DAMAGED = (tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError)
 
 
 class Cifar10(NamedTuple):
@@ -43,14 +48,16 @@ class Cifar10(NamedTuple):
     Attributes:
         train: uint8 (images, 32, 32, 3), the five batches in order.
         test: the same of the test batch.
-        partial: whether batches have fewer than their 10,000 images.
-        files: file → its MD5.
+        partial: whether there are fewer images than CIFAR-10 has.
+        files: file → its MD5; of PNG files, set → the MD5 of its pixels.
+        name: in words; says so where the files are not CIFAR-10's own.
     """
 
     train: np.ndarray
     test: np.ndarray
     partial: bool
     files: dict[str, str]
+    name: str = "CIFAR-10"
 
 
 class Batch(NamedTuple):
@@ -65,24 +72,34 @@ def read_cifar10(source: str | Path, allow_partial: bool = False) -> Cifar10:
     """Read the corpus and check every batch: size, range of the labels, hash.
 
     Args:
-        source: the official archive, or a folder `cifar-10-batches-py` or `cifar-10-batches-bin`, or one above it.
-        allow_partial: take batches with fewer than 10,000 images, whose hashes then can't be those of the whole ones.
+        source: the official archive, or a folder `cifar-10-batches-py` or `cifar-10-batches-bin`, or one above it. With
+            `allow_partial` also another tar of the same batches, or PNG files `train/<class>/*.png` and
+            `test/<class>/*.png` in a folder or tar.
+        allow_partial: take batches with fewer than 10,000 images, whose hashes then can't be those of the whole ones,
+            and what has no official hash.
 
     Raises:
         InputError: naming the file, where anything is missing, damaged or not CIFAR-10.
     """
     source = Path(source)
     if source.is_dir():
-        contents, is_archive = list(_folder(source)), False
+        contents, is_archive = _folder(source), False
     elif source.is_file():
-        check_archive(source)
+        if not allow_partial:
+            check_archive(source)
         contents, is_archive = _archive(source), True
     else:
         raise InputError(f"{source}: no such file or folder; expected CIFAR-10's archive, or cifar-10-batches-py")
     batches: dict[str, Batch] = {}
+    pictures: list[tuple[str, str, bytes]] = []
     for where, name, content in contents:
+        if is_picture(name):
+            pictures.append((where, name, content))
+            continue
         read = read_binary_batch if name.endswith(".bin") else read_python_batch
         batches[name.removesuffix(".bin")] = _checked(where, name, content, read, allow_partial)
+    if pictures and not batches:
+        return _from_pictures(source, pictures, allow_partial)
     # A sound archive has them all, but it need not be one of CIFAR-10's own making.
     if missing := sorted(PYTHON_BATCHES.keys() - batches.keys()):
         raise InputError(f"{source}: has no {missing[0]}; {FETCH_AGAIN if is_archive else 'expected all six batches'}")
@@ -95,20 +112,45 @@ def read_cifar10(source: str | Path, allow_partial: bool = False) -> Cifar10:
     )
 
 
+def _from_pictures(source: Path, pictures: list[tuple[str, str, bytes]], allowed: bool) -> Cifar10:
+    if not allowed:
+        raise InputError(
+            f"{source}: PNG files by class, for which there are no official hashes; give --allow_partial to take them, "
+            "which every result will say"
+        )
+    sets, partial = read_pictures(str(source), pictures)
+    hashes = {name: hashlib.md5(images.tobytes()).hexdigest() for name, images in sets.items()}
+    return Cifar10(sets["train"], sets["test"], partial, hashes, "CIFAR-10 from PNG files")
+
+
 def check_archive(path: Path) -> None:
     """Raise InputError unless the archive is one of the official two, byte for byte."""
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "md5").hexdigest()
     if found not in ARCHIVES:
+        _check_tar(path)
         expected = " or ".join(f"{md5} ({version})" for md5, version in ARCHIVES.items())
         raise InputError(
-            f"{path}: its MD5 is {found}, expected {expected}; it is damaged, cut short or another file: "
-            f"remove it and {FETCH_AGAIN} from {URL}"
+            f"{path}: its MD5 is {found}, expected {expected}; it is damaged, cut short or another archive: "
+            f"remove it and {FETCH_AGAIN} from {URL}; or, if others packed it so, give --allow_partial"
         )
 
 
+def _check_tar(path: Path) -> None:
+    """Raise InputError if a file is no tar archive at all, so that nobody looks for damage."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    try:
+        tarfile.open(path, "r:*").close()
+    except DAMAGED:
+        raise InputError(
+            f"{path}: no tar archive, compressed or not: {f'it begins with {head!r}' if head else 'it is empty'}; "
+            "expected cifar-10-python.tar.gz or cifar-10-binary.tar.gz, or the folder that it unpacks to"
+        ) from None
+
+
 def _folder(source: Path) -> Iterator[tuple[str, str, bytes]]:
-    """Where, name and content of each batch of a folder."""
+    """Where, name and content of each batch of a folder, or else of each picture, whose name is its path in it."""
     for folder in (source, source / "cifar-10-batches-py", source / "cifar-10-batches-bin"):
         for suffix in ("", ".bin"):
             if (folder / f"data_batch_1{suffix}").is_file():
@@ -120,18 +162,32 @@ def _folder(source: Path) -> Iterator[tuple[str, str, bytes]]:
                         raise InputError(f"{path}: {path.stat().st_size} bytes are no batch of CIFAR-10")
                     yield str(path), path.name, path.read_bytes()
                 return
-    raise InputError(f"{source}: no data_batch_1 or data_batch_1.bin here; expected the folder cifar-10-batches-py")
+    found = False
+    for path in source.rglob("*.[pP][nN][gG]"):
+        name = path.relative_to(source).as_posix()
+        if is_picture(name) and path.stat().st_size <= MOST_PICTURE_BYTES:
+            found = True
+            yield str(path), name, path.read_bytes()
+    if not found:
+        raise InputError(
+            f"{source}: no data_batch_1 or data_batch_1.bin here; expected the folder cifar-10-batches-py, or PNG "
+            "files train/<class>/*.png and test/<class>/*.png"
+        )
 
 
 def _archive(path: Path) -> Iterator[tuple[str, str, bytes]]:
-    """Where, name and content of each batch of an archive, which is read without being unpacked."""
+    """Where, name and content of each batch and picture of an archive, which is read without being unpacked."""
+    _check_tar(path)
     try:
-        with tarfile.open(path, "r:gz") as archive:
+        with tarfile.open(path, "r:*") as archive:
             for member in archive:
-                name = Path(member.name).name
-                if member.isfile() and name.removesuffix(".bin") in PYTHON_BATCHES and member.size <= MOST_BYTES:
+                name = member.name if is_picture(member.name) else Path(member.name).name
+                is_batch = name.removesuffix(".bin") in PYTHON_BATCHES
+                if not member.isfile() or member.size > (MOST_BYTES if is_batch else MOST_PICTURE_BYTES):
+                    continue
+                if is_batch or is_picture(name):
                     yield f"{path}: {member.name}", name, archive.extractfile(member).read()
-    except (tarfile.TarError, zlib.error, EOFError) as error:
+    except DAMAGED as error:
         raise InputError(f"{path}: damaged or cut short ({error}); remove it and {FETCH_AGAIN}") from error
 
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from vqbn.errors import InputError
 
 COLOURS = ("bw", "gray", "color")
-# A folder of a page: its number, perhaps with the side of a spread ("12", "12.left", "page7").
-PAGE = re.compile(r"(?:page\.?)?\d+[a-z]?(?:\.\w+)?")
+# A folder of a page: its number or a name, perhaps with the side of a spread ("12", "12.left", "page7", "page-f12r").
+PAGE = re.compile(r"(?:(?:page\.?)?\d+[a-z]?|page-[^.]+)(?:\.\w+)?")
 
 
 class Line(NamedTuple):
@@ -52,8 +52,16 @@ class CorpusZip:
         except FileNotFoundError as error:
             raise InputError(f"{self.path}: no such file; expected the corpus's zip file (OpenSLR 84)") from error
         except IsADirectoryError as error:
-            raise InputError(f"{self.path}: a folder, expected the corpus's zip file; it is read in place") from error
+            raise InputError(
+                f"{self.path}: a folder, expected the corpus's zip file, which is read in place; scans with ALTO or "
+                "PAGE XML are given with --pages"
+            ) from error
         except (zipfile.BadZipFile, ValueError, EOFError) as error:
+            if begins_as_xml(self.path):
+                raise InputError(
+                    f"{self.path}: an XML file, expected the corpus's zip file; give the folder with the scans and "
+                    "their ALTO or PAGE XML with --pages"
+                ) from error
             raise InputError(f"{self.path}: cut short, or not a zip file ({error}): fetch it again") from error
         roots = sorted({name.split("/corpora/")[0] for name in self.names if "/corpora/" in name})
         if len(roots) != 1:
@@ -96,6 +104,12 @@ class CorpusZip:
         """Files below the root whose path matches a regular expression, sorted."""
         inside = (name.removeprefix(f"{self.root}/") for name in self.names)
         return sorted(name for name in inside if re.fullmatch(pattern, name))
+
+
+def begins_as_xml(path: Path) -> bool:
+    """Whether a file's first character, after a byte-order mark and blanks, is `<`."""
+    with path.open("rb") as file:
+        return file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<")
 
 
 @lru_cache(maxsize=2)

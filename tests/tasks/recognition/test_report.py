@@ -21,7 +21,7 @@ def run(name, seed, per, perplexity=None, **changes):
     speakers = {f"s{i}": {"edits": round(per * 10), "reference_length": 1000} for i in range(5)}
     values = {
         "variant": name.partition("-")[0],
-        "data": "made speech",
+        "data": "WSJ, made",
         "command": f"train {name} {seed}",
         "commit": "0123456789abcdef",
         "config_hash": f"hash{seed}",
@@ -71,10 +71,29 @@ def test_the_seven_rows_are_there_in_the_papers_order_beside_its_columns(text):
     assert "paper: PER % (WSJ dev93)" in text
 
 
+@pytest.mark.parametrize(
+    ("data", "beside"),
+    [
+        ("WSJ, 37416 training utterances, kaldi alignments", True),
+        ("speechocean762, 1500 training utterances, kaldi alignments", True),
+        ("gigaspeech, 37416 training utterances, kaldi alignments", False),
+        ("WSJ of mine, 10 training utterances, ctm alignments", False),
+    ],
+)
+def test_a_corpus_of_ones_own_is_not_set_beside_the_papers_numbers(data, beside):
+    names = {"vanilla": 60.0, "bn": 55.0, "none": 50.0}
+    made = [run(n, 1, per, scores={"dev": {"per": per}, "eval": {"per": per}}, data=data) for n, per in names.items()]
+    text = write_up({data: made}, {}, "")
+    assert f"## {data}\n" in text
+    assert (text.count("paper: PER %"), text.count("Kendall")) == ((2, 1) if beside else (0, 0))
+    assert ("paper's Table I" in text) == beside
+    assert [row[3:5] for row in rows(text, f"## {data}")][:2] == [["1", "60.0"], ["1", "55.0"]]
+
+
 def test_values_are_means_and_spreads_over_seeds_and_rows_say_their_data(text):
     row = rows(text, "## Made")[5]
     assert row[2:13] == [
-        "made speech",
+        "WSJ, made",
         "1, 2",
         "54.5 ± 0.7",
         "59.5 ± 0.7",
@@ -101,7 +120,7 @@ def test_a_variant_without_runs_is_not_run_and_one_of_another_set_not_scored(tex
 
 def test_other_configurations_have_a_table_of_their_own(text):
     (row,) = rows(text, "### Other configurations")
-    assert row[:5] == ["`bn_reest_lr-K512`", "–", "made speech", "1", "56.0"]
+    assert row[:5] == ["`bn_reest_lr-K512`", "–", "WSJ, made", "1", "56.0"]
 
 
 def test_other_configurations_say_what_they_change():
@@ -114,8 +133,8 @@ def test_other_configurations_say_what_they_change():
     ]
     table = rows(write_up({"Made": runs}, {}, ""), "### Other configurations")
     assert [row[:4] for row in table] == [
-        ["`another`", "–", "made speech", "1"],
-        ["`bn-w002`", "vq_loss_weight 0.02", "made speech", "1, 2"],
+        ["`another`", "–", "WSJ, made", "1"],
+        ["`bn-w002`", "vq_loss_weight 0.02", "WSJ, made", "1, 2"],
     ]
 
 
@@ -216,7 +235,7 @@ def test_figures_are_linked_from_where_the_report_lies(text):
 
 def test_each_corpus_has_its_section():
     text = write_up({"One": [run("bn", 1, 50.0)], "Two": [run("bn", 1, 60.0, data="other speech")]}, {}, "")
-    assert rows(text, "## One")[1][2:5] == ["made speech", "1", "50.0"]
+    assert rows(text, "## One")[1][2:5] == ["WSJ, made", "1", "50.0"]
     assert rows(text, "## Two")[1][2:5] == ["other speech", "1", "60.0"]
 
 

@@ -48,9 +48,13 @@ Written by `vqbn-report` from the results files; change those and run it again i
   **Bits/s** is the codes' unigram entropy times the latents per second.
 - Means ± sample standard deviations over the seeds. The checkpoint decoded is the one with the lowest PER on the
   development set during training, unless *every run* says otherwise.
+"""
+BESIDE_THE_PAPER = """\
 - The columns *paper* are those of the paper's Table I, measured on WSJ (dev93). Beside rows on other data, or from a
   model of another size, compare the order of the rows and not the numbers.
 """
+# The recipes' own corpora, which stand beside the paper's numbers; anybody else's corpus has nothing to do with them.
+BESIDE_IT = ("WSJ", "speechocean762", "mini speech corpus (espeak-ng)")
 
 
 def report(runs: Runs) -> str:
@@ -93,7 +97,8 @@ def write_up(
     Returns:
         Text that depends on nothing else, so that it changes only when results do.
     """
-    parts = [f"# {title}\n", INTRODUCTION]
+    beside = any(map(beside_the_paper, sections.values()))
+    parts = [f"# {title}\n", INTRODUCTION + (BESIDE_THE_PAPER if beside else "")]
     for heading, results in sections.items():
         parts += section(heading, results, figures.get(heading, {}), folder, set_name or reported_set(results))
         if tuning and heading in tuning:
@@ -108,13 +113,19 @@ def reported_set(results: Sequence[Result]) -> str:
     return next(iter(results[0].scores))
 
 
+def beside_the_paper(results: Sequence[Result]) -> bool:
+    """Whether all results are of corpora that stand beside the paper's numbers; `data` begins with the corpus."""
+    return all(result.data.split(",")[0] in BESIDE_IT for result in results)
+
+
 def section(
     heading: str, results: Sequence[Result], figures: Mapping[str, Path], folder: Path, set_name: str
 ) -> list[str]:
     """The paragraphs about one corpus and alignment."""
     groups = by_name(result for result in results if not recognises_text(result))
-    parts = [f"## {heading}\n", f"Set: `{set_name}`.\n", table_i(groups, set_name)]
-    if order := agreement(groups, set_name):
+    beside = beside_the_paper(results)
+    parts = [f"## {heading}\n", f"Set: `{set_name}`.\n", table_i(groups, set_name, beside)]
+    if beside and (order := agreement(groups, set_name)):
         parts.append(order)
     if peers := {name: runs for name, runs in groups.items() if name in PEER_LABELS}:
         rows = [[PEER_LABELS[name], f"`{name}`", *score_cells(runs, set_name)] for name, runs in peers.items()]
@@ -128,7 +139,7 @@ def section(
         parts += ["### Text targets\n", text_table(texts, set_name)]
     more = dict.fromkeys(name for result in results for name in result.scores if name != set_name)
     for other in more:
-        parts += [f"### The same on `{other}`\n", table_i(groups, other)]
+        parts += [f"### The same on `{other}`\n", table_i(groups, other, beside)]
     if comparison := differences(groups, set_name):
         parts += ["### Differences from no bottleneck\n", comparison]
     if comparison := peer_differences(groups, set_name):
@@ -184,20 +195,13 @@ def search(results: Sequence[Result]) -> str:
     )
 
 
-def table_i(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:
-    """The seven rows in the paper's order beside its two columns; a row without results says so.
+def table_i(groups: Mapping[str, Sequence[Result]], set_name: str, beside: bool) -> str:
+    """The seven rows in the paper's order, beside its two columns if `beside`; a row without results says so.
 
     Our own follows where it was run.
     """
-    header = [
-        "model",
-        "variant",
-        "data",
-        "seeds",
-        *SCORE_COLUMNS,
-        "paper: PER % (WSJ dev93)",
-        "paper: perplexity (WSJ dev93)",
-    ]
+    header = ["model", "variant", "data", "seeds", *SCORE_COLUMNS]
+    header += ["paper: PER % (WSJ dev93)", "paper: perplexity (WSJ dev93)"] if beside else []
     rows = []
     for variant in [*TABLE_I, *([BEST] if groups.get(BEST) else [])]:
         runs = groups.get(variant, ())
@@ -205,7 +209,8 @@ def table_i(groups: Mapping[str, Sequence[Result]], set_name: str) -> str:
         if variant in TABLE_I:
             per, perplexity = TABLE_I[variant]
             paper = [f"{per}", "N/A" if perplexity is None else f"{perplexity:g}"]
-        rows.append([LABELS[variant], f"`{variant}`", data_of(runs), *score_cells(runs, set_name), *paper])
+        cells = [LABELS[variant], f"`{variant}`", data_of(runs), *score_cells(runs, set_name)]
+        rows.append(cells + paper if beside else cells)
     return markdown_table(header, rows, left=4)
 
 
