@@ -122,7 +122,7 @@ def damage_speakers(root):
         (damage_speakers, r"speaker 0001 is both in train and in another set"),
         (lambda root: (root / "resource/lexicon.txt").unlink(), r"lexicon.txt: can't be read: No such file"),
         (lambda root: (root / "test/utt2spk").write_text(""), r"test/utt2spk: the file is empty"),
-        (lambda root: (root / "test/text").write_bytes(b"a \xff\n"), r"test/text: not UTF-8"),
+        (lambda root: (root / "test/text").write_bytes(b"a \xff\n"), r"test/text:1: not UTF-8"),
         (lambda root: shutil.rmtree(root / "train"), r"not speechocean762: expected the folders train, test and WAVE"),
     ],
 )

@@ -60,7 +60,7 @@ def test_an_scp_that_points_nowhere_is_refused_when_it_is_read(tmp_path, items):
         read_scp(tmp_path / "x.scp")
 
 
-@pytest.mark.parametrize("content", ["", "a\n", "a x.ark:3\n\n"])
+@pytest.mark.parametrize("content", ["", "a\n", "a x.ark:3\nb x.ark|:3\n"])
 def test_a_malformed_scp_is_refused(tmp_path, content, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.ark").touch()

@@ -37,7 +37,7 @@ def test_table_is_read_in_order(tmp_path):
         (b"SIL 1\nSPN x\n", ":2: found 'SPN x'"),
         (b"SIL 1\nSPN 1\n", ":2: 'SPN 1': the symbol or the id"),
         (b"SIL 1\nSIL 2\n", ":2: 'SIL 2': the symbol or the id"),
-        (b"", ":1: found ''"),
+        (b"", ":1: the file is empty"),
         (b"\xff\xfe", "not UTF-8"),
     ],
 )

@@ -10,6 +10,7 @@ from vqbn.defects import Defects
 from vqbn.errors import InputError
 from vqbn.files import write_text
 from vqbn.kaldi.datadir import Utterance
+from vqbn.text_files import read_lines
 
 logger = logging.getLogger(__name__)
 
@@ -154,9 +155,7 @@ def _genders(corpus: Path, name: str) -> Mapping[str, str]:
 def _read_table(file: Path) -> dict[str, str]:
     """Key -> rest of the line; tabs or blanks between them, in any order."""
     table: dict[str, str] = {}
-    for number, line in enumerate(_read(file).splitlines(), 1):
-        if not line.strip():
-            continue
+    for number, line in read_lines(file, "speechocean762 has this file"):
         key, *rest = line.split(maxsplit=1)
         if key in table:
             raise InputError(f"{file}:{number}: '{key}' is here twice; the corpus is not whole, fetch it again")

@@ -13,11 +13,13 @@ from vqbn.espnet2.checks import check_arguments
 from vqbn.espnet2.encoders import VQDeepSpeech2Encoder, WrappedEncoder
 from vqbn.espnet2.model import VQASRModel
 from vqbn.espnet2.record import write_record
+from vqbn.espnet2.safe import refuse_pickles
 from vqbn.espnet2.trainer import VQTrainer
 
 # ESPnet's registries: what reads a YAML, trains and decodes looks there.
 encoder_choices.classes.update(vqbn_deepspeech2=VQDeepSpeech2Encoder, vqbn_wrapped=WrappedEncoder)
 model_choices.classes.update(vqbn=VQASRModel)
+refuse_pickles()
 
 
 class VQASRTask(ASRTask):

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from vqbn.errors import InputError
+from vqbn.text_files import read_lines
 
 # Kaldi's lang preparation marks where a phone stands in its word: beginning, end, inside, singleton.
 POSITION = re.compile(r"_[BEIS]$")
@@ -19,16 +20,9 @@ def read_symbols(path: str | Path) -> dict[int, str]:
     Raises:
         InputError: the file is missing or empty, a line is malformed, or an id or symbol is there twice.
     """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror}; expected Kaldi's symbol table of phones") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a symbol table: not UTF-8 text") from error
     table: dict[int, str] = {}
     symbols: set[str] = set()
-    for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
+    for number, line in read_lines(path, "expected Kaldi's symbol table of phones"):
         columns = line.split()
         if len(columns) != 2 or not columns[1].isdecimal():
             raise InputError(f"{path}:{number}: found '{line[:80]}'; expected 'symbol id'")
@@ -37,6 +31,8 @@ def read_symbols(path: str | Path) -> dict[int, str]:
             raise InputError(f"{path}:{number}: '{symbol} {index}': the symbol or the id is on an earlier line too")
         table[index] = symbol
         symbols.add(symbol)
+    if not table:
+        raise InputError(f"{path}:1: the file is empty; expected lines 'symbol id'")
     return table
 
 
