@@ -212,7 +212,7 @@ def break_audio(corpus, kind):
         "rate": "t07.wav: 8000 Hz; expected 16000 Hz",
         "not audio": "t07.wav: not readable as audio",
         "short": "t07.wav: shorter than one window",
-        "transcript": "text:8: the transcript is empty",
+        "transcript": "text: the transcript is empty",
         "length": "61 frames of features, but the alignment has 30",
         "phones": "no alignment",
     }[kind]

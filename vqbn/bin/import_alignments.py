@@ -32,8 +32,9 @@ def parser() -> argparse.ArgumentParser:
         "--kaldi_exp",
         action="append",
         metavar="DIR",
-        help="a folder with Kaldi's alignment directories, one of them, or a model's folder such as exp/tri3b; which "
-        "one covers a set is found out; may be given several times",
+        help="a folder with Kaldi's alignment directories, one of them, or a model's folder such as exp/tri3b, which "
+        "brings exp/tri3b_ali* with it; may be given several times. Each utterance is taken from the directory that "
+        "covers most of its set; of equal ones from the first: the model's folder, then by name",
     )
     source.add_argument("--ctm", help="a CTM with lines 'utterance channel start duration phone', times in seconds")
     options.add_argument(
@@ -135,14 +136,19 @@ def from_ctm(path: Path) -> dict[str, list[Segment]]:
 def choose(
     data: DataDir, sources: Mapping[str, Mapping[str, list[Segment]]]
 ) -> tuple[dict[str, list[Segment]], dict[str, int]]:
-    """Take each utterance of a set from the source that covers most of the set and has it.
+    """Take each utterance of a set from the source that covers most of the set and has it; of equal ones the first.
 
     Returns:
         Utterance → segments, and source → how many utterances came from it.
     """
     sources = {name: rename(data, source, name) for name, source in sources.items()}
     coverage = {name: sum(utterance in source for utterance in data.utterances) for name, source in sources.items()}
-    order = sorted(sources, key=lambda name: (-coverage[name], name))
+    order = sorted(sources, key=lambda name: -coverage[name])
+    if equal := [name for name in order[1:] if coverage[name] == coverage[order[0]] > 0]:
+        logger.info(
+            "%s: taken from %s; as many of its utterances are in %s, which --kaldi_exp chooses where it is given alone",
+            *(data.path, order[0], ", ".join(equal)),
+        )
     chosen: dict[str, list[Segment]] = {}
     used: dict[str, int] = {}
     for utterance in data.utterances:

@@ -178,11 +178,11 @@ def compute_features(sets: Sequence[Set], backend: str, nj: int) -> None:
     todo = []
     for each in sets:
         usable = []
-        for line, utterance in enumerate(each.data.utterances.values(), 1):
+        for utterance in each.data.utterances.values():
             if utterance.text:
                 usable.append(utterance)
             else:
-                each.defects.add(utterance.id, f"{each.data.path / 'text'}:{line}: the transcript is empty")
+                each.defects.add(utterance.id, f"{each.data.path / 'text'}: the transcript is empty")
         each.parts = plan_parts(each.folder, usable, backend)
         remove_other_parts(each.parts)
         found = [find_part(part) for part in each.parts]
