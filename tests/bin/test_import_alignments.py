@@ -60,7 +60,7 @@ def test_missing_and_broken_alignments_are_named_counted_and_left_out(make_set, 
 
 def test_a_ctm_is_taken_with_positions_and_stress_stripped(make_set, tmp_path):
     train = make_set("train", ["a"])
-    (tmp_path / "x.ctm").write_text("a 1 0.000 0.125 SIL\na 1 0.125 0.1 AH0_B\nother 1 0 1 Q\n")
+    (tmp_path / "x.ctm").write_text("a 1 0.000 0.125 SIL\na 1 0.125 0.1 AH0_B\nother 1 0 1 Q_S\n")
     assert main(["--ctm", str(tmp_path / "x.ctm"), "--set", str(train)]) == 0
     assert (train / "phones.ctm").read_text() == "a 1 0.0000 0.1250 SIL\na 1 0.1250 0.1000 AH\n"
 
@@ -221,3 +221,14 @@ def test_experiments_of_other_names_are_named_with_how_to_choose_one(make_set, t
     assert "or in tri3b_ali*, tri3b, tri4b_ali*, tri4b, but in chain/ali_sp, mono_ali, tri3_ali; choose" in said
     assert f"--kaldi_exp '{tmp_path}/my exp/tri3_ali'" in said
     assert main(["--kaldi_exp", str(tmp_path / "my exp/tri3_ali"), "--set", str(train)]) == 0
+
+
+def test_phones_of_other_languages_stay_apart_unless_told_otherwise(make_set, tmp_path):
+    phones = ["i", "i2", "t", "t_S", "a1", "a2", "a3", "a4"]
+    train = make_set("train", ["u"])
+    lines = [f"u 1 {start / 10} 0.1 {phone}\n" for start, phone in enumerate(phones)]
+    (tmp_path / "x.ctm").write_text("".join(lines))
+    options = ["--ctm", str(tmp_path / "x.ctm"), "--set", str(train)]
+    for more, expected in (([], phones), (["--strip_stress", "true"], ["i", "i", "t", "t_S", "a", "a", "a3", "a4"])):
+        assert main([*options, *more]) == 0
+        assert [segment.phone for segment in read_ctm(train / "phones.ctm")["u"]] == expected
