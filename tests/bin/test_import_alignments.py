@@ -232,3 +232,19 @@ def test_phones_of_other_languages_stay_apart_unless_told_otherwise(make_set, tm
     for more, expected in (([], phones), (["--strip_stress", "true"], ["i", "i", "t", "t_S", "a", "a", "a3", "a4"])):
         assert main([*options, *more]) == 0
         assert [segment.phone for segment in read_ctm(train / "phones.ctm")["u"]] == expected
+
+
+def test_silence_is_as_kaldi_or_the_user_says(make_set, tiny_kaldi, tmp_path, capsys):
+    train = make_set("train", ["a"])
+    folder = tiny_kaldi.write_ali_dir(tmp_path / "exp/tri3b_ali", [{"a": AH_T}])
+    options = ["--kaldi_exp", str(folder), "--set", str(train)]
+    assert main(options) == 0
+    assert not (train / "silence_phones.txt").exists()
+    (folder / "phones").mkdir()
+    (folder / "phones/optional_silence.txt").write_text("SIL\n")
+    assert main(options) == 0
+    assert (train / "silence_phones.txt").read_text() == "SIL\n"
+    assert main([*options, "--silence_phones", "T"]) == 0
+    assert (train / "silence_phones.txt").read_text() == "T\n"
+    assert main([*options, "--silence_phones", "sil"]) == 1
+    assert "--silence_phones: there is no phone 'sil'; there are AH T" in capsys.readouterr().err

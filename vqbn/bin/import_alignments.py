@@ -15,6 +15,7 @@ from vqbn.kaldi.alignment import PhoneSegment, read_phone_alignments
 from vqbn.kaldi.ctm import Segment, read_ctm, write_ctm
 from vqbn.kaldi.datadir import DataDir, read_data_dir
 from vqbn.kaldi.features import FRAME_SHIFT
+from vqbn.kaldi.silence import checked_silence, kaldi_silence, write_silence
 from vqbn.kaldi.symbols import base_phones
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,12 @@ def parser() -> argparse.ArgumentParser:
             help=f"take them away: {what} (auto, the default: where it is so)",
         )
     options.add_argument(
+        "--silence_phones",
+        metavar="PHONES",
+        help="the phones that are silence, separated by blanks, which scores without silence leave out (default: "
+        "Kaldi's phones/optional_silence.txt or silence.csl in data/lang*, where there is one; else SIL or sil)",
+    )
+    options.add_argument(
         "--max_bad", type=float, default=0.05, help="share of a set that may lack an alignment (default: 0.05)"
     )
     return options
@@ -118,7 +125,16 @@ def main(argv: list[str]) -> None:
             if utterance not in chosen:
                 defects.add(utterance, bad.get(utterance, "no alignment"))
         defects.check(len(data.utterances), str(data.path))
+    if args.silence_phones is not None:
+        phones = {segment.phone for chosen, _ in choices for segments in chosen.values() for segment in segments}
+        silence = checked_silence(args.silence_phones, phones)
+    elif args.ctm:
+        silence = []
+    else:
+        found = (phone for folder in folders for phone in kaldi_silence(folder, args.phones))
+        silence = list(dict.fromkeys(found))
     for data, (chosen, used) in zip(sets, choices, strict=True):
+        write_silence(data.path, silence)
         target = data.path / "phones.ctm"
         write_ctm(target, chosen, decimals=4 if args.ctm else 2)
         phones = sum(map(len, chosen.values()))
