@@ -100,7 +100,7 @@ make_features() {
 # Results are kept apart by what they were made from: how many training utterances, and whose alignments.
 name_results() {
   local utterances aligner
-  utterances=$(wc -l 2>/dev/null <"$datadir/$train_set/utt2spk" || echo 0)
+  utterances=$(grep -c '[^[:space:]]' "$datadir/$train_set/utt2spk" 2>/dev/null || true)
   aligner=$(cat "$datadir/alignment_source" 2>/dev/null || echo unknown)
   results=$PWD/results/${results_name:-$((utterances))utt-$aligner}
   data_label="$corpus, $((utterances)) training utterances, $aligner alignments"
