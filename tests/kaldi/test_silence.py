@@ -68,6 +68,8 @@ def test_what_is_written_is_read_and_names_count_without_it(tmp_path):
     assert read_silence(tmp_path, tokens) == ["sil"]
     write_silence(tmp_path, ["pau", "h#"])
     assert read_silence(tmp_path, tokens) == ["pau"]
+    write_silence(tmp_path, ["SIL"])
+    assert read_silence(tmp_path, tokens) == ["sil"]
     write_silence(tmp_path, [])
     assert not (tmp_path / FILE).exists()
 

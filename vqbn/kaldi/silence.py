@@ -97,4 +97,5 @@ def read_silence(folder: str | Path, tokens: Tokens) -> list[str]:
     if not path.is_file():
         return usual_silence(tokens.symbols)
     listed = [line.strip() for _, line in read_lines(path, "stage 1 makes it")]
-    return [phone for phone in listed if phone in tokens.index]
+    # A list that an earlier aligner left says nothing about other phones.
+    return [phone for phone in listed if phone in tokens.index] or usual_silence(tokens.symbols)
