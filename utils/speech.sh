@@ -1,14 +1,16 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # Sourced by the speech recipes: stages 1 to 6, which differ between corpora only in their sets and files.
 # For a recipe without these options.
-cmvn=${cmvn:-global} ctm=${ctm:-} token_type=${token_type:-phn} vocab_size=${vocab_size:-100} results_name=${results_name:-}
-channel=${channel:-}
+cmvn=${cmvn:-global} ctm=${ctm:-} silence_phones=${silence_phones:-} token_type=${token_type:-phn} vocab_size=${vocab_size:-100}
+results_name=${results_name:-} channel=${channel:-}
 
 # For --help: the options that the speech recipes have in common.
-speech_usage='--kaldi_exp DIR     a Kaldi recipe'"'"'s exp with tri3b or tri3b_ali_*, or one of them, which has the phone alignments;
+speech_usage='--kaldi_exp DIR     a Kaldi recipe'"'"'s exp with tri3b or tri3b_ali_*, or any one folder of it that has ali.*.gz;
                     without it, --kaldi_root and --ctm phones are aligned with pocketsphinx
 --kaldi_root DIR    Kaldi, compiled: trains tri3b from nothing, or with --kaldi_exp aligns the sets that it lacks
 --ctm FILE          phone alignments of all sets from elsewhere: lines "utterance channel start duration phone", in seconds
+--silence_phones LIST   the phones that are silence, which scores without silence leave out; by default as Kaldi'"'"'s data/lang*
+                    says, else SIL or sil
 --variants LIST     rows of the paper'"'"'s Table I: none vanilla bn bn_lr bn_ema bn_reest bn_reest_lr, or all; other
                     libraries'"'"' quantisers: vqp_ema simvq fsq rotation cosine, the same behind batch
                     normalisation: bn_vqp_ema and so on, or peers for the ten
@@ -38,7 +40,7 @@ import_alignments() {
   mapfile -t sets < <(set_options)
   if [ -n "$ctm" ]; then
     [ -z "$kaldi_exp$kaldi_root" ] || fail "--ctm and --kaldi_exp, --kaldi_root are two sources of alignments: give one"
-    vqbn-import-alignments --ctm "$ctm" "${sets[@]}" --max_bad "$max_bad"
+    vqbn-import-alignments --ctm "$ctm" "${sets[@]}" --max_bad "$max_bad" ${silence_phones:+--silence_phones "$silence_phones"}
     echo ctm >"$datadir/alignment_source"
   elif [ -n "$kaldi_exp$kaldi_root" ]; then
     if [ -n "$kaldi_exp" ]; then
@@ -50,7 +52,7 @@ import_alignments() {
         --sets "$missing" --nj "$nj"
       folders+=(--kaldi_exp "$datadir/kaldi/exp")
     fi
-    vqbn-import-alignments "${folders[@]}" "${sets[@]}" --max_bad "$max_bad"
+    vqbn-import-alignments "${folders[@]}" "${sets[@]}" --max_bad "$max_bad" ${silence_phones:+--silence_phones "$silence_phones"}
     echo kaldi >"$datadir/alignment_source"
   else
     log "no --kaldi_exp: aligning phones with pocketsphinx (the paper uses Kaldi's tri3b; results are labelled so)"
@@ -105,7 +107,7 @@ name_results() {
   local utterances aligner others=''
   case " ${given_options:-} " in *" corpus "*) ;; *) corpus=$(cat "$datadir/corpus" 2>/dev/null || echo "$corpus") ;; esac
   case $corpus in WSJ | speechocean762) ;; *) others=${corpus//[^[:alnum:]._-]/_}- ;; esac
-  utterances=$(wc -l 2>/dev/null <"$datadir/$train_set/utt2spk" || echo 0)
+  utterances=$(grep -c '[^[:space:]]' "$datadir/$train_set/utt2spk" 2>/dev/null || true)
   aligner=$(cat "$datadir/alignment_source" 2>/dev/null || echo unknown)
   results=$PWD/results/${results_name:-$others$((utterances))utt-$aligner}
   data_label="$corpus, $((utterances)) training utterances, $aligner alignments"

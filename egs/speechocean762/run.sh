@@ -8,10 +8,10 @@ invocation="egs/speechocean762/run.sh$(printf ' %q' "$@")"
 cd "$(dirname "${BASH_SOURCE[0]}")"
 corpus=speechocean762
 
-options="stage stop_stage data corpus kaldi_exp kaldi_root ctm train_config variants seeds expdir datadir dumpdir nj ngpu max_bad
-  max_unaligned channel feature_backend cmvn token_type vocab_size train_options tag results_name dev_split eval_sets tune"
+options="stage stop_stage data corpus kaldi_exp kaldi_root ctm silence_phones train_config variants seeds expdir datadir dumpdir nj ngpu
+  max_bad max_unaligned channel feature_backend cmvn token_type vocab_size train_options tag results_name dev_split eval_sets tune"
 stage=0 stop_stage=6
-data='' kaldi_exp='' kaldi_root='' ctm=''
+data='' kaldi_exp='' kaldi_root='' ctm='' silence_phones=''
 train_config=conf/base.yaml variants=bn_reest_lr seeds=1 train_options='' tag=''
 expdir=exp datadir=data dumpdir=dump results_name=''
 dev_split=false eval_sets='' tune=false

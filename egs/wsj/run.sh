@@ -8,10 +8,10 @@ invocation="egs/wsj/run.sh$(printf ' %q' "$@")"
 cd "$(dirname "${BASH_SOURCE[0]}")"
 corpus=WSJ
 
-options="stage stop_stage data corpus wsj0 wsj1 spkrinfo kaldi_exp kaldi_root ctm train_config variants seeds expdir datadir dumpdir nj ngpu
-  max_bad max_unaligned channel feature_backend cmvn token_type vocab_size train_options tag results_name mini_utterances"
+options="stage stop_stage data corpus wsj0 wsj1 spkrinfo kaldi_exp kaldi_root ctm silence_phones train_config variants seeds expdir datadir
+  dumpdir nj ngpu max_bad max_unaligned channel feature_backend cmvn token_type vocab_size train_options tag results_name mini_utterances"
 stage=0 stop_stage=6
-data='' wsj0='' wsj1='' spkrinfo='' kaldi_exp='' kaldi_root='' ctm=''
+data='' wsj0='' wsj1='' spkrinfo='' kaldi_exp='' kaldi_root='' ctm='' silence_phones=''
 train_config='' variants=bn_reest_lr seeds=1 train_options='' tag=''
 expdir='' datadir='' dumpdir='' results_name='' mini_utterances=360
 nj=2 ngpu=0 max_bad=0.05 max_unaligned=0.15 channel='' feature_backend=kaldi cmvn=global token_type=phn vocab_size=100

@@ -60,7 +60,7 @@ def test_missing_and_broken_alignments_are_named_counted_and_left_out(make_set, 
 
 def test_a_ctm_is_taken_with_positions_and_stress_stripped(make_set, tmp_path):
     train = make_set("train", ["a"])
-    (tmp_path / "x.ctm").write_text("a 1 0.000 0.125 SIL\na 1 0.125 0.1 AH0_B\nother 1 0 1 Q\n")
+    (tmp_path / "x.ctm").write_text("a 1 0.000 0.125 SIL\na 1 0.125 0.1 AH0_B\nother 1 0 1 Q_S\n")
     assert main(["--ctm", str(tmp_path / "x.ctm"), "--set", str(train)]) == 0
     assert (train / "phones.ctm").read_text() == "a 1 0.0000 0.1250 SIL\na 1 0.1250 0.1000 AH\n"
 
@@ -184,3 +184,67 @@ def test_nothing_is_written_unless_every_set_is_good(make_set, tiny_kaldi, tmp_p
     assert main(["--kaldi_exp", str(folder), "--set", str(train), "--set", str(dev)]) == 1
     assert "1 of 2 utterances are unusable" in capsys.readouterr().err
     assert not (train / "phones.ctm").exists()
+
+
+@pytest.mark.parametrize("given", ["exp/tri3b", "{}/exp/tri3b", "./exp//tri3b/", "exp/../exp/tri3b", "exp", "{}/exp"])
+def test_the_spelling_of_a_path_decides_nothing(make_set, tiny_kaldi, tmp_path, monkeypatch, caplog, given):
+    """Kaldi leaves the training set's alignments in the model's folder and in one beside it."""
+    caplog.set_level("INFO")
+    train = make_set("train", ["a"])
+    exp = tmp_path / "exp"
+    tiny_kaldi.write_ali_dir(exp / "tri3b", [{"a": AH_T}])
+    tiny_kaldi.write_ali_dir(exp / "tri3b_ali", [{"a": "SIL_SKIP " + AH_T}])
+    monkeypatch.chdir(tmp_path)
+    assert main(["--kaldi_exp", given.format(tmp_path), "--set", str(train)]) == 0
+    assert (train / "phones.ctm").read_text() == "a 1 0.00 0.04 AH\na 1 0.04 0.02 T\n"
+    assert f"taken from {exp}/tri3b; as many of its utterances are in {exp}/tri3b_ali" in caplog.text
+    assert f"1 utterances (1 from {exp}/tri3b)" in caplog.text
+
+
+def test_of_equal_folders_the_one_given_first_is_taken(make_set, tiny_kaldi, tmp_path, monkeypatch):
+    train = make_set("train", ["a"])
+    tiny_kaldi.write_ali_dir(tmp_path / "tri3b", [{"a": AH_T}])
+    tiny_kaldi.write_ali_dir(tmp_path / "tri3b_ali", [{"a": "SIL_SKIP"}])
+    monkeypatch.chdir(tmp_path / "tri3b_ali")
+    for given in (["."], [str(tmp_path / "tri3b_ali"), "../tri3b"], ["../tri3b_ali", "."]):
+        options = [option for folder in given for option in ("--kaldi_exp", folder)]
+        assert main([*options, "--set", str(train)]) == 0
+        assert (train / "phones.ctm").read_text() == "a 1 0.00 0.01 SIL\n"
+
+
+def test_experiments_of_other_names_are_named_with_how_to_choose_one(make_set, tiny_kaldi, tmp_path, capsys):
+    train = make_set("train", ["a"])
+    for name in ("mono_ali", "tri3_ali", "chain/ali_sp"):
+        tiny_kaldi.write_ali_dir(tmp_path / "my exp" / name, [{"a": AH_T}])
+    assert main(["--kaldi_exp", str(tmp_path / "my exp"), "--set", str(train)]) == 1
+    said = capsys.readouterr().err
+    assert "or in tri3b_ali*, tri3b, tri4b_ali*, tri4b, but in chain/ali_sp, mono_ali, tri3_ali; choose" in said
+    assert f"--kaldi_exp '{tmp_path}/my exp/tri3_ali'" in said
+    assert main(["--kaldi_exp", str(tmp_path / "my exp/tri3_ali"), "--set", str(train)]) == 0
+
+
+def test_phones_of_other_languages_stay_apart_unless_told_otherwise(make_set, tmp_path):
+    phones = ["i", "i2", "t", "t_S", "a1", "a2", "a3", "a4"]
+    train = make_set("train", ["u"])
+    lines = [f"u 1 {start / 10} 0.1 {phone}\n" for start, phone in enumerate(phones)]
+    (tmp_path / "x.ctm").write_text("".join(lines))
+    options = ["--ctm", str(tmp_path / "x.ctm"), "--set", str(train)]
+    for more, expected in (([], phones), (["--strip_stress", "true"], ["i", "i", "t", "t_S", "a", "a", "a3", "a4"])):
+        assert main([*options, *more]) == 0
+        assert [segment.phone for segment in read_ctm(train / "phones.ctm")["u"]] == expected
+
+
+def test_silence_is_as_kaldi_or_the_user_says(make_set, tiny_kaldi, tmp_path, capsys):
+    train = make_set("train", ["a"])
+    folder = tiny_kaldi.write_ali_dir(tmp_path / "exp/tri3b_ali", [{"a": AH_T}])
+    options = ["--kaldi_exp", str(folder), "--set", str(train)]
+    assert main(options) == 0
+    assert not (train / "silence_phones.txt").exists()
+    (folder / "phones").mkdir()
+    (folder / "phones/optional_silence.txt").write_text("SIL\n")
+    assert main(options) == 0
+    assert (train / "silence_phones.txt").read_text() == "SIL\n"
+    assert main([*options, "--silence_phones", "T"]) == 0
+    assert (train / "silence_phones.txt").read_text() == "T\n"
+    assert main([*options, "--silence_phones", "sil"]) == 1
+    assert "--silence_phones: there is no phone 'sil'; there are AH T" in capsys.readouterr().err

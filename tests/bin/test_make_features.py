@@ -221,7 +221,7 @@ def break_audio(corpus, kind):
         "raw": "t07.raw: headerless audio",
         "not audio": "t07.wav: not readable as audio",
         "short": "t07.wav: shorter than one window",
-        "transcript": "text:8: the transcript is empty",
+        "transcript": "text: the transcript is empty",
         "length": "61 frames of features, but the alignment has 30",
         "phones": "no alignment",
     }[kind]
@@ -444,3 +444,20 @@ def test_real_utterances_equal_kaldis_features_and_statistics(real_data, tmp_pat
     for speaker, stats in kaldiio.load_ark(str(feats / "cmvn_per_spk.ark")):
         np.testing.assert_allclose(speakers[speaker].stats[:, :81], stats[:, :81], rtol=1e-5)
         assert speakers[speaker].frames == stats[0, 81]
+
+
+def test_the_silence_of_the_training_set_goes_with_the_features(corpus, run, caplog):
+    caplog.set_level("INFO")
+    assert run() == 0
+    assert "silence: SIL" in caplog.text
+    assert not (corpus / "dump/silence_phones.txt").exists()
+    (corpus / "data/train/silence_phones.txt").write_text("SIL\nT\nZH\n")
+    assert run() == 0
+    assert (corpus / "dump/silence_phones.txt").read_text() == "SIL\nT\n"
+    for name in ("train", "dev"):
+        ctm = corpus / "data" / name / "phones.ctm"
+        ctm.write_text(ctm.read_text().replace("SIL", "pau").replace("T", "D"))
+    caplog.clear()
+    assert run() == 0
+    assert "no phone is known as silence" in caplog.text
+    assert not (corpus / "dump/silence_phones.txt").exists()

@@ -147,3 +147,22 @@ def test_without_a_run_the_help_says_how_to_name_one(capsys):
     with pytest.raises(SystemExit, match="2"):
         main([])
     assert "--expdir" in capsys.readouterr().err
+
+
+def test_scores_without_silence_leave_out_what_is_said_to_be_silence(runs, speech_dump, tmp_path, capsys):
+    """The made-up speech has the phones AA, IY, S and SIL."""
+    dump = tmp_path / "dump"
+    shutil.copytree(speech_dump, dump)
+
+    def scores(*options):
+        assert score(runs, dump, *options) == 0
+        return json.loads((runs / "bn_reest_lr_seed1/scores.json").read_text())["dev"]
+
+    by_name, given, both = scores(), scores("--silence_phones", "SIL"), scores("--silence_phones", "SIL S")
+    assert by_name == given
+    assert both["per"] == by_name["per"]
+    assert (both["per_nosil"], both["perplexity_nosil"]) != (by_name["per_nosil"], by_name["perplexity_nosil"])
+    (dump / "silence_phones.txt").write_text("S\r\nSIL\r\n")
+    assert scores() == both
+    assert score(runs, dump, "--silence_phones", "sil") == 1
+    assert "--silence_phones: there is no phone 'sil'" in capsys.readouterr().err

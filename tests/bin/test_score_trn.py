@@ -25,7 +25,7 @@ def printed_rows(capsys):
         ("S (u1)\n", "S (u1)\nT (u2)\n", "hyp.trn: no reference for 1 utterances, the first 'u2'"),
         ("", "", "no phone to score against"),
         ("S (u1)\n", "S u1\n", "hyp.trn:1: found 'S u1'"),
-        ("S (u1)\n", None, "hyp.trn: No such file"),
+        ("S (u1)\n", None, "hyp.trn: can't be read: No such file"),
     ],
 )
 def test_files_that_cannot_be_scored_are_named(tmp_path, capsys, ref, hyp, message):

@@ -59,7 +59,7 @@ def test_item_defects_are_named_and_limited(folder, capsys, caplog):
     (folder / "text").write_text(text.replace("u03 HELLO", "u03"))
     assert main(options) == 0
     assert "1 of them unusable" in capsys.readouterr().out
-    assert f"u03: {folder}/text:4: the transcript is empty" in caplog.text
+    assert f"u03: {folder}/text: the transcript is empty" in caplog.text
     (folder / "wav/u05.wav").unlink()
     assert main(options) == 1
     assert "2 of 20 utterances are unusable, more than 5% (--max_bad)" in capsys.readouterr().err

@@ -5,6 +5,7 @@ import http.server
 import shutil
 import tarfile
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -81,6 +82,21 @@ def test_kaldi_data_directories_are_taken_as_they_are(kaldi_layout, tmp_path):
     assert (tmp_path / "data/train/spk2utt").read_text().startswith("0001 0001-000010011 0001-000010035\n")
 
 
+def test_a_data_directory_called_test_makes_no_archive(kaldi_layout, corpus, tmp_path):
+    """Nor does a folder of audio beside it: the archive alone has a folder `resource` too."""
+    prepare(corpus, tmp_path / "again")
+    shutil.copytree(tmp_path / "again/test", kaldi_layout / "test")
+    assert prepare(kaldi_layout, tmp_path / "data") == {"train": 4, "dev": 30, "test": 4}
+    assert read_data_dir(tmp_path / "data/test") == replace(
+        read_data_dir(tmp_path / "again/test"), path=tmp_path / "data/test"
+    )
+    (kaldi_layout / "WAVE").mkdir()
+    assert prepare(kaldi_layout, tmp_path / "more") == {"train": 4, "dev": 30, "test": 4}
+    shutil.rmtree(kaldi_layout / "dev")
+    with pytest.raises(InputError, match="or train and dev"):
+        prepare(kaldi_layout, tmp_path / "less")
+
+
 def test_preparing_twice_keeps_what_later_stages_made(corpus, tmp_path):
     prepare(corpus, tmp_path / "data")
     (tmp_path / "data/train/phones.ctm").write_text("kept")
@@ -122,8 +138,11 @@ def damage_speakers(root):
         (damage_speakers, r"speaker 0001 is both in train and in another set"),
         (lambda root: (root / "resource/lexicon.txt").unlink(), r"lexicon.txt: can't be read: No such file"),
         (lambda root: (root / "test/utt2spk").write_text(""), r"test/utt2spk: the file is empty"),
-        (lambda root: (root / "test/text").write_bytes(b"a \xff\n"), r"test/text: not UTF-8"),
-        (lambda root: shutil.rmtree(root / "train"), r"not speechocean762: expected the folders train, test and WAVE"),
+        (lambda root: (root / "test/text").write_bytes(b"a \xff\n"), r"test/text:1: not UTF-8"),
+        (
+            lambda root: shutil.rmtree(root / "train"),
+            r"not speechocean762: expected .*, WAVE and resource",
+        ),
     ],
 )
 def test_a_corpus_that_is_not_whole_is_refused_and_nothing_is_written(corpus, tmp_path, damage, message):

@@ -60,7 +60,7 @@ def test_an_scp_that_points_nowhere_is_refused_when_it_is_read(tmp_path, items):
         read_scp(tmp_path / "x.scp")
 
 
-@pytest.mark.parametrize("content", ["", "a\n", "a x.ark:3\n\n"])
+@pytest.mark.parametrize("content", ["", "a\n", "a x.ark:3\nb x.ark|:3\n"])
 def test_a_malformed_scp_is_refused(tmp_path, content, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.ark").touch()
@@ -145,3 +145,11 @@ def test_a_command_that_fails_and_a_cut_gz_are_one_line(foreign, tmp_path):
     for key in "ab":
         with pytest.raises(InputError, match=f"'{key}' "):
             archive[key]
+
+
+def test_a_tab_after_the_key_is_a_blank(tmp_path, items):
+    write_archive(tmp_path, "x", items)
+    (tmp_path / "x.scp").write_text((tmp_path / "x.scp").read_text().replace(" ", " \t", 1).replace("\né ", "\né\t"))
+    archive = read_scp(tmp_path / "x.scp")
+    for key, array in items.items():
+        np.testing.assert_array_equal(archive[key], array)

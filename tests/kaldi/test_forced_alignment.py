@@ -229,7 +229,7 @@ def test_lexicon_strips_stress_and_position_and_keeps_each_pronunciation_once(tm
         ("A AH0\nB\n", r"lexicon.txt:2: 'B' has no phones"),
         ("", "lexicon.txt: no words in it"),
         (None, "lexicon.txt: can't be read: No such file"),
-        (b"\xff\xfe\x00", "lexicon.txt: not a lexicon: not UTF-8"),
+        (b"\xff\xfe\x00", "lexicon.txt:1: not UTF-8"),
     ],
 )
 def test_a_bad_lexicon_is_refused_with_its_line(tmp_path, content, message):

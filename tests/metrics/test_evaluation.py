@@ -17,7 +17,7 @@ def segments(*pairs):
 
 
 def codes_scores(codes, alignments, **changes):
-    options = {"silence": SIL, "codebook_size": 4, "subsampling": 3, "frame_shift": 0.01}
+    options = {"silence": [SIL], "codebook_size": 4, "subsampling": 3, "frame_shift": 0.01}
     return evaluate_codes(codes, alignments, **{**options, **changes})
 
 
@@ -90,7 +90,7 @@ def test_spoken_noise_is_not_silence():
     alignment = {"u": segments((1, 3), (2, 3), (SIL, 3))}
     scores, _ = codes_scores({"u": column(0, 1, 2)}, alignment)
     assert scores["perplexity_nosil"] == pytest.approx(2)
-    assert codes_scores({"u": column(0, 1, 2)}, alignment, silence=None)[0]["perplexity_nosil"] == pytest.approx(3)
+    assert codes_scores({"u": column(0, 1, 2)}, alignment, silence=[])[0]["perplexity_nosil"] == pytest.approx(3)
 
 
 def test_codes_that_were_not_chosen_count_nowhere():
@@ -114,3 +114,20 @@ def test_several_codebooks_are_a_unit_together():
 def test_codes_of_other_utterances_lengths_are_refused():
     with pytest.raises(InputError, match="'u' has 2 codes, expected 3 for its 7 frames"):
         codes_scores({"u": column(0, 1)}, {"u": segments((1, 7))})
+
+
+@pytest.mark.parametrize("name", ["SIL", "sil", "<sil>", "pau"])
+def test_silence_of_any_name_is_left_out(name):
+    references, hypotheses = {"u": [name, "A", name, "B"]}, {"u": ["A", "B", name]}
+    silence = [name] if name == "pau" else None
+    scores = evaluate_phones(hypotheses, references, silence=silence).scores
+    assert scores["per"] > 0
+    assert scores["per_nosil"] == 0
+
+
+def test_several_phones_may_be_silence():
+    alignment = {"u": segments((1, 3), (2, 3), (3, 3))}
+    scores = codes_scores({"u": column(0, 1, 2)}, alignment, silence=[2, 3])[0]
+    assert scores["perplexity_nosil"] == pytest.approx(1)
+    evaluation = evaluate_phones({"u": ["a"]}, {"u": ["sp", "a", "pau"]}, silence=["sp", "pau"])
+    assert (evaluation.scores["per_nosil"], evaluation.scores["reference_length"]) == (0, 3)

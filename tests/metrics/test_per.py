@@ -58,7 +58,7 @@ def test_a_missing_hypothesis_is_refused():
 def test_silence_is_dropped_from_both_sides():
     hyp, ref = {"u": ["SIL", "A", "SIL", "B"]}, {"u": ["A", "SIL", "SIL", "B"]}
     assert total(utterance_errors(hyp, ref).values()).edits == 2
-    assert utterance_errors(hyp, ref, drop="SIL") == {"u": Errors(0, 0, 0, 2)}
+    assert utterance_errors(hyp, ref, drop=["SIL"]) == {"u": Errors(0, 0, 0, 2)}
 
 
 def test_speakers_pool_their_utterances():
@@ -87,4 +87,4 @@ def test_sets_that_do_not_match_are_refused(hyp, ref, message):
 
 def test_references_of_silence_alone_have_no_rate_without_silence():
     with pytest.raises(InputError, match="besides SIL"):
-        utterance_errors({"a": ["S"]}, {"a": ["SIL"]}, drop="SIL")
+        utterance_errors({"a": ["S"]}, {"a": ["SIL"]}, drop=["SIL"])

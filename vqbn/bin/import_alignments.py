@@ -16,7 +16,8 @@ from vqbn.kaldi.alignment import PhoneSegment, read_phone_alignments
 from vqbn.kaldi.ctm import Segment, read_ctm, write_ctm
 from vqbn.kaldi.datadir import DataDir, read_data_dir
 from vqbn.kaldi.features import FRAME_SHIFT
-from vqbn.kaldi.symbols import base_phone
+from vqbn.kaldi.silence import checked_silence, kaldi_silence, write_silence
+from vqbn.kaldi.symbols import base_phones
 
 logger = logging.getLogger(__name__)
 
@@ -25,16 +26,18 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     options = argparse.ArgumentParser(
         "vqbn-import-alignments",
-        description="Write DIR/phones.ctm with the phones of each utterance and their times: base phones (position and "
-        "stress stripped), silence kept. Utterances without an alignment are named, counted and left out.",
+        description="Write DIR/phones.ctm with the phones of each utterance and their times: base phones "
+        "(word position and stress stripped where the phones have them), silence kept. "
+        "Utterances without an alignment are named, counted and left out.",
     )
     source = options.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--kaldi_exp",
         action="append",
         metavar="DIR",
-        help="a folder with Kaldi's alignment directories, one of them, or a model's folder such as exp/tri3b; which "
-        "one covers a set is found out; may be given several times",
+        help="a folder with Kaldi's alignment directories, one of them, or a model's folder such as exp/tri3b, which "
+        "brings exp/tri3b_ali* with it; may be given several times. Each utterance is taken from the directory that "
+        "covers most of its set; of equal ones from the first: the model's folder, then by name",
     )
     source.add_argument("--ctm", help="a CTM with lines 'utterance channel start duration phone', times in seconds")
     options.add_argument(
@@ -55,6 +58,22 @@ def parser() -> argparse.ArgumentParser:
         "--list_missing", action="store_true", help="write nothing; print the names of the sets without any alignment"
     )
     options.add_argument("--phones", help="Kaldi's phones.txt, where the alignment directories have none")
+    for option, what in (
+        ("--strip_stress", "final digits 0, 1, 2 of phones are stress: CMU's vowels have them, and nothing else"),
+        ("--strip_position", "final _B, _E, _I, _S are positions in a word: all phones have one"),
+    ):
+        options.add_argument(
+            option,
+            choices=("auto", "true", "false"),
+            default="auto",
+            help=f"take them away: {what} (auto, the default: where it is so)",
+        )
+    options.add_argument(
+        "--silence_phones",
+        metavar="PHONES",
+        help="the phones that are silence, separated by blanks, which scores without silence leave out (default: "
+        "Kaldi's phones/optional_silence.txt or silence.csl in data/lang*, where there is one; else SIL or sil)",
+    )
     options.add_argument(
         "--max_bad", type=float, default=0.05, help="share of a set that may lack an alignment (default: 0.05)"
     )
@@ -69,14 +88,17 @@ def main(argv: list[str]) -> None:
     sets = [read_data_dir(path) for path in args.sets]
     # One utterance can be broken in one directory and good in another, so these are judged below.
     broken: dict[str, str] = {}
+    strip = {"auto": None, "true": True, "false": False}
+    strip = strip[args.strip_stress], strip[args.strip_position]
     if args.ctm:
-        sources = {args.ctm: from_ctm(Path(args.ctm))}
+        sources = {args.ctm: from_ctm(Path(args.ctm), *strip)}
     else:
         patterns = [args.ali_dirs] if args.ali_dirs else PATTERNS
         folders = [folder for given in args.kaldi_exp for folder in find_ali_dirs(Path(given), patterns)]
         wanted = {form for data in sets for utterance in data.utterances.values() for form in spellings(utterance)}
         sources = {
-            str(folder): from_kaldi(read_phone_alignments(folder, wanted, broken, args.phones)) for folder in folders
+            str(folder): from_kaldi(read_phone_alignments(folder, wanted, broken, args.phones, *strip))
+            for folder in folders
         }
     for name, table in sources.items():
         logger.info("read %s: %d utterances", name, len(table))
@@ -104,7 +126,16 @@ def main(argv: list[str]) -> None:
             if utterance not in chosen:
                 defects.add(utterance, bad.get(utterance, "no alignment"))
         defects.check(len(data.utterances), str(data.path))
+    if args.silence_phones is not None:
+        phones = {segment.phone for chosen, _ in choices for segments in chosen.values() for segment in segments}
+        silence = checked_silence(args.silence_phones, phones)
+    elif args.ctm:
+        silence = []
+    else:
+        found = (phone for folder in folders for phone in kaldi_silence(folder, args.phones))
+        silence = list(dict.fromkeys(found))
     for data, (chosen, used) in zip(sets, choices, strict=True):
+        write_silence(data.path, silence)
         target = data.path / "phones.ctm"
         with locked(data.path, beside=True):
             write_ctm(target, chosen, decimals=4 if args.ctm else 2)
@@ -126,25 +157,35 @@ def from_kaldi(alignments: Mapping[str, Sequence[PhoneSegment]]) -> dict[str, li
     return table
 
 
-def from_ctm(path: Path) -> dict[str, list[Segment]]:
-    """Read a CTM, and strip word position and stress from its phones."""
+def from_ctm(
+    path: Path, strip_stress: bool | None = None, strip_position: bool | None = None
+) -> dict[str, list[Segment]]:
+    """Read a CTM, and strip word position and stress from its phones as `base_phones` does."""
+    table = read_ctm(path)
+    phones = dict.fromkeys(segment.phone for segments in table.values() for segment in segments)
+    bases = base_phones(phones, path, strip_stress, strip_position)
     return {
-        utterance: [segment._replace(phone=base_phone(segment.phone)) for segment in segments]
-        for utterance, segments in read_ctm(path).items()
+        utterance: [segment._replace(phone=bases[segment.phone]) for segment in segments]
+        for utterance, segments in table.items()
     }
 
 
 def choose(
     data: DataDir, sources: Mapping[str, Mapping[str, list[Segment]]]
 ) -> tuple[dict[str, list[Segment]], dict[str, int]]:
-    """Take each utterance of a set from the source that covers most of the set and has it.
+    """Take each utterance of a set from the source that covers most of the set and has it; of equal ones the first.
 
     Returns:
         Utterance → segments, and source → how many utterances came from it.
     """
     sources = {name: rename(data, source, name) for name, source in sources.items()}
     coverage = {name: sum(utterance in source for utterance in data.utterances) for name, source in sources.items()}
-    order = sorted(sources, key=lambda name: (-coverage[name], name))
+    order = sorted(sources, key=lambda name: -coverage[name])
+    if equal := [name for name in order[1:] if coverage[name] == coverage[order[0]] > 0]:
+        logger.info(
+            "%s: taken from %s; as many of its utterances are in %s, which --kaldi_exp chooses where it is given alone",
+            *(data.path, order[0], ", ".join(equal)),
+        )
     chosen: dict[str, list[Segment]] = {}
     used: dict[str, int] = {}
     for utterance in data.utterances:

@@ -32,6 +32,8 @@ from vqbn.kaldi.feature_parts import (
 )
 from vqbn.kaldi.features import BACKENDS, FRAME_SHIFT
 from vqbn.kaldi.join import SHORT, Run, encode, join, summarise
+from vqbn.kaldi.silence import FILE as SILENCE_FILE
+from vqbn.kaldi.silence import read_silence, write_silence
 from vqbn.kaldi.tokens import BLANK, Tokens
 
 logger = logging.getLogger(__name__)
@@ -146,7 +148,7 @@ def make_features(args: argparse.Namespace) -> None:
         write_set(each, tokens)
     for each in sets:
         write_statistics(each, each.name == args.train_set, args.cmvn == "speaker", args.nj)
-    write_report(sets, out)
+    write_report(sets, out, read_silence(out, tokens))
     logger.info("stage 2 took %.1f s", time.monotonic() - start)
 
 
@@ -187,11 +189,11 @@ def compute_features(sets: Sequence[Set], backend: str, nj: int) -> None:
     todo = []
     for each in sets:
         usable = []
-        for line, utterance in enumerate(each.data.utterances.values(), 1):
+        for utterance in each.data.utterances.values():
             if utterance.text:
                 usable.append(utterance)
             else:
-                each.defects.add(utterance.id, f"{each.data.path / 'text'}:{line}: the transcript is empty")
+                each.defects.add(utterance.id, f"{each.data.path / 'text'}: the transcript is empty")
         each.parts = plan_parts(each.folder, usable, backend)
         remove_other_parts(each.parts)
         found = [find_part(part) for part in each.parts]
@@ -250,6 +252,16 @@ def make_tokens(train: Set, sets: Sequence[Set], out: Path) -> Tokens:
                 "remove it"
             )
     tokens.write(path)
+    listed = train.data.path / SILENCE_FILE
+    write_silence(out, read_silence(train.data.path, tokens) if listed.is_file() else [])
+    silence = read_silence(out, tokens)
+    if silence:
+        logger.info("silence: %s", " ".join(silence))
+    else:
+        logger.warning(
+            "no phone is known as silence, so that scores without silence are those with it; stage 1 and vqbn-score "
+            "take --silence_phones"
+        )
     return tokens
 
 
@@ -319,7 +331,7 @@ def sum_part(chosen: tuple[PartContent, dict[str, Collection[str]]]) -> dict[str
     return accumulate_groups((groups[utterance], add_deltas(archive[utterance])) for utterance in groups)
 
 
-def write_report(sets: Sequence[Set], out: Path) -> None:
+def write_report(sets: Sequence[Set], out: Path, silence: Collection[str]) -> None:
     """Write what was joined and what was left out, as JSON and for reading; sets of earlier runs are kept."""
     path = out / "report.json"
     try:
@@ -332,7 +344,7 @@ def write_report(sets: Sequence[Set], out: Path) -> None:
             "data": str(each.data.path),
             "utterances_given": len(each.data.utterances),
             "left_out": dict(sorted(left_out.items())),
-            **summarise(each.joined),
+            **summarise(each.joined, silence),
         }
     write_text(path, json.dumps(report, indent=1) + "\n")
     text = "\n".join(describe(name, entry) for name, entry in report.items())

@@ -18,6 +18,11 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--ref", required=True, metavar="TRN", help="reference phones, lines 'PH PH (utterance)'")
     options.add_argument("--hyp", required=True, metavar="TRN", help="recognised phones of the same utterances")
+    options.add_argument(
+        "--silence_phones",
+        metavar="PHONES",
+        help="what counts as silence, separated by blanks (default: SIL, or else sil and the like)",
+    )
     return options
 
 
@@ -27,11 +32,17 @@ def main(argv: list[str]) -> None:
     args = parser().parse_args(argv)
     # Imported here: --help need not wait for torch.
     from vqbn.bin.score import print_scores
+    from vqbn.kaldi.silence import checked_silence
     from vqbn.metrics.evaluation import evaluate_phones
     from vqbn.tasks.recognition.scores import ROWS
     from vqbn.tasks.recognition.trn import read_trn
 
-    evaluation = evaluate_phones(read_trn(args.hyp), read_trn(args.ref), source=args.hyp)
+    hypotheses, references = read_trn(args.hyp), read_trn(args.ref)
+    silence = None
+    if args.silence_phones is not None:
+        phones = {token for table in (references, hypotheses) for tokens in table.values() for token in tokens}
+        silence = checked_silence(args.silence_phones, phones)
+    evaluation = evaluate_phones(hypotheses, references, source=args.hyp, silence=silence)
     print_scores(Path(args.hyp).name, {"": evaluation}, ROWS)
 
 

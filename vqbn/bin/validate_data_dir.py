@@ -59,9 +59,9 @@ def main(argv: list[str]) -> None:
         data = read_data_dir(folder, args.audio_root, args.channel)
         utterances = list(data.utterances.values())
         defects = Defects("utterances", args.max_bad)
-        for line, utterance in enumerate(utterances, 1):
+        for utterance in utterances:
             if not utterance.text:
-                defects.add(utterance.id, f"{data.path / 'text'}:{line}: the transcript is empty")
+                defects.add(utterance.id, f"{data.path / 'text'}: the transcript is empty")
             elif is_missing(utterance.audio):
                 defects.add(utterance.id, f"{utterance.audio}: no such audio file")
         if args.check_audio:

@@ -10,6 +10,8 @@ from vqbn.errors import InputError
 HEIGHT = 32
 # A scan counts as bilevel if this share of its pixels is within 32 of black or white.
 BILEVEL_SHARE = 0.97
+# Pillow would hand PostScript to Ghostscript, which is a program that runs what it is given.
+FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "PPM")
 
 
 def width_at(size: tuple[int, int], height: int = HEIGHT) -> int:
@@ -25,7 +27,7 @@ def read_line(data: bytes, levels: int = 4, binarize: str = "otsu", height: int 
     from the resampling alone.
 
     Args:
-        data: a JPEG, or another file that Pillow reads.
+        data: a JPEG, or another of `FORMATS`.
         levels: 2 to 256.
         binarize: `otsu` (scans that are not bilevel), or `none`.
         height: of the result.
@@ -37,7 +39,7 @@ def read_line(data: bytes, levels: int = 4, binarize: str = "otsu", height: int 
         InputError: the image is damaged, cut short, or not an image.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             grey = image.convert("L")
     except Exception as error:  # what Pillow raises for damaged data is not specified
         raise InputError(f"damaged, cut short or not an image ({str(error)[:80]})") from error

@@ -24,7 +24,7 @@ from vqbn.corpora.line_corpus import (
     read_list,
     scribe_and_page,
 )
-from vqbn.corpora.line_image import HEIGHT, read_line, width_at
+from vqbn.corpora.line_image import FORMATS, HEIGHT, read_line, width_at
 from vqbn.corpora.packed_lines import read_table, write_packed, write_table
 from vqbn.defects import Defects
 from vqbn.errors import InputError
@@ -244,7 +244,7 @@ def image_width(corpus: CorpusZip, line: Line, height: int = HEIGHT) -> int:
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(corpus.read(line.image))) as image:
+        with Image.open(io.BytesIO(corpus.read(line.image)), formats=FORMATS) as image:
             return width_at(image.size, height)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"{line.image}: damaged, or not an image ({error})") from error

@@ -10,6 +10,7 @@ from vqbn.defects import Defects
 from vqbn.errors import InputError
 from vqbn.files import write_text
 from vqbn.kaldi.datadir import Utterance
+from vqbn.text_files import read_lines
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,8 @@ def prepare(
     """Write data directories `train`, `dev` and, where the corpus has it, `test`; and `lexicon.txt`.
 
     Two layouts are known: the one of the archive (`WAVE`, `train`, `test`, `resource/lexicon.txt`), whose test speakers
-    are parted into `dev` and `test`, and data directories `train` and `dev` beside a `lexicon.txt`. Utterance ids get
+    are parted into `dev` and `test`, and data directories `train` and `dev`, and `test` where there is one, beside a
+    `lexicon.txt`. The archive is known by `WAVE` and `resource`, which only it has. Utterance ids get
     the speaker as a prefix (`0001-000010011`) where they lack it, as sorted Kaldi lists need.
 
     Args:
@@ -71,14 +73,15 @@ def prepare(
             holds other data.
     """
     corpus, out = _find(Path(corpus)), Path(out)
-    if (corpus / "test").is_dir():
+    if _is_archive(corpus):
         lexicon = corpus / "resource/lexicon.txt"
         sets = {"train": _read_set(corpus, "train"), **_part(_read_set(corpus, "test"), dev_speakers, corpus)}
         genders = _genders(corpus, "train") | _genders(corpus, "test")
     else:
         lexicon = corpus / "lexicon.txt"
-        sets = {name: _read_set(corpus, name) for name in ("train", "dev")}
-        genders = _genders(corpus, "train") | _genders(corpus, "dev")
+        names = [name for name in ("train", "dev", "test") if (corpus / name).is_dir()]
+        sets = {name: _read_set(corpus, name) for name in names}
+        genders = {speaker: gender for name in names for speaker, gender in _genders(corpus, name).items()}
     pronunciations = _read(lexicon)
     if common := {u.speaker for u in sets["train"]} & {
         u.speaker for name in sets if name != "train" for u in sets[name]
@@ -103,13 +106,17 @@ def prepare(
 def _find(corpus: Path) -> Path:
     """The folder that holds the lists."""
     for folder in (corpus, corpus / NAME):
-        archive_layout = (folder / "train").is_dir() and (folder / "test").is_dir() and (folder / "WAVE").is_dir()
-        if archive_layout or ((folder / "train").is_dir() and (folder / "dev").is_dir()):
+        if (folder / "train").is_dir() and (folder / ("test" if _is_archive(folder) else "dev")).is_dir():
             return folder
     raise InputError(
-        f"{corpus}: not speechocean762: expected the folders train, test and WAVE of OpenSLR 101, or train and dev; "
-        "give the corpus's folder with --corpus, or have it fetched with --download"
+        f"{corpus}: not speechocean762: expected the folders train, test, WAVE and resource of OpenSLR 101, or train "
+        "and dev; give the corpus's folder with --corpus, or have it fetched with --download"
     )
+
+
+def _is_archive(folder: Path) -> bool:
+    """Whether it is in the archive's layout; data directories too may be called train and test."""
+    return (folder / "WAVE").is_dir() and (folder / "resource").is_dir()
 
 
 def _read_set(corpus: Path, name: str) -> list[Utterance]:
@@ -154,9 +161,7 @@ def _genders(corpus: Path, name: str) -> Mapping[str, str]:
 def _read_table(file: Path) -> dict[str, str]:
     """Key -> rest of the line; tabs or blanks between them, in any order."""
     table: dict[str, str] = {}
-    for number, line in enumerate(_read(file).splitlines(), 1):
-        if not line.strip():
-            continue
+    for number, line in read_lines(file, "speechocean762 has this file"):
         key, *rest = line.split(maxsplit=1)
         if key in table:
             raise InputError(f"{file}:{number}: '{key}' is here twice; the corpus is not whole, fetch it again")

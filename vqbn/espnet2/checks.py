@@ -15,6 +15,7 @@ from espnet2.utils.get_default_kwargs import get_default_kwargs
 
 from vqbn.errors import InputError
 from vqbn.espnet2.configured import check_keys
+from vqbn.espnet2.safe import check_states
 from vqbn.kaldi.transcripts import read_transcripts
 from vqbn.tasks.recognition.text_tokens import TOKEN_TYPES
 
@@ -50,6 +51,8 @@ def check_arguments(args: argparse.Namespace) -> None:
     check_averaging(args, where)
     check_vocabulary(args)
     check_resumed(args)
+    for initial in args.init_param or ():
+        check_states(initial.partition(":")[0])
 
 
 def check_encoder(name: str | None, where: str) -> None:

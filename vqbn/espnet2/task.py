@@ -14,11 +14,13 @@ from vqbn.espnet2.encoders import VQDeepSpeech2Encoder, WrappedEncoder
 from vqbn.espnet2.model import VQASRModel
 from vqbn.espnet2.options import ALLOW_UNKNOWN_TOKENS, CODEBOOK_LR
 from vqbn.espnet2.record import write_record
+from vqbn.espnet2.safe import refuse_pickles
 from vqbn.espnet2.trainer import VQTrainer
 
 # ESPnet's registries: what reads a YAML, trains and decodes looks there.
 encoder_choices.classes.update(vqbn_deepspeech2=VQDeepSpeech2Encoder, vqbn_wrapped=WrappedEncoder)
 model_choices.classes.update(vqbn=VQASRModel)
+refuse_pickles()
 
 
 class VQASRTask(ASRTask):

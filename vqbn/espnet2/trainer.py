@@ -9,6 +9,7 @@ from espnet2.train.trainer import Trainer
 from vqbn import VQBottleneck
 from vqbn.errors import InputError
 from vqbn.espnet2.model import code_use
+from vqbn.espnet2.safe import check_states
 
 
 class VQTrainer(Trainer):
@@ -38,8 +39,9 @@ class VQTrainer(Trainer):
         """As ESPnet's.
 
         Raises:
-            InputError: the checkpoint does not fit the model.
+            InputError: the checkpoint does not fit the model, or could run code.
         """
+        check_states(checkpoint)
         try:
             Trainer.resume(checkpoint, model, *args, **kwargs)
         except (RuntimeError, KeyError, ValueError, EOFError) as error:

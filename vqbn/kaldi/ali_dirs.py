@@ -1,6 +1,8 @@
 """Kaldi's alignment directories: which there are in an experiment folder, whose ids they use, how to make others."""
 
+import os
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -24,21 +26,29 @@ def find_ali_dirs(folder: Path, patterns: Sequence[str] = PATTERNS) -> list[Path
             training set, `exp/tri3b`, which brings `exp/tri3b_ali*` with it; or the folder `exp` with either.
         patterns: groups of patterns of names in `exp`, separated by blanks; the first group that matches counts.
 
+    Returns:
+        Absolute paths, so that the spelling of `folder` decides nothing: `folder` itself first, then by name.
+
     Raises:
-        InputError: there is none.
+        InputError: there is none; the message names the folders below that do hold alignments.
     """
+    folder = Path(os.path.abspath(folder))
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected a Kaldi experiment folder with {patterns[0].split()[0]}")
     if _has_alignments(folder):
-        beside = [] if ALI.search(folder.name) else folder.resolve().parent.glob(f"{folder.name}_ali*")
+        beside = [] if ALI.search(folder.name) else folder.parent.glob(f"{folder.name}_ali*")
         return [folder, *sorted(path for path in beside if _has_alignments(path))]
     for group in patterns:
         found = sorted({path for pattern in group.split() for path in folder.glob(pattern) if _has_alignments(path)})
         if found:
             return found
+    looked = f"{folder}: no ali.*.gz here or in {', '.join(' '.join(patterns).split())}"
+    others = sorted(path for depth in ("*", "*/*") for path in folder.glob(depth) if _has_alignments(path))
+    if not others:
+        raise InputError(f"{looked}; expected Kaldi's alignments, such as tri3b_ali_si284")
     raise InputError(
-        f"{folder}: no ali.*.gz here or in {', '.join(' '.join(patterns).split())}; expected Kaldi's alignments, such "
-        "as tri3b_ali_si284"
+        f"{looked}, but in {', '.join(str(path.relative_to(folder)) for path in others)}; choose one with --kaldi_exp "
+        f"{shlex.quote(str(others[-1]))}"
     )
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vqbn.errors import InputError
-from vqbn.kaldi.symbols import base_phone
+from vqbn.kaldi.symbols import base_phones
 from vqbn.kaldi.transition_model import BINARY, INTEGER, TransitionModel, read_model_phones, read_transition_model
 
 
@@ -61,6 +61,8 @@ def read_phone_alignments(
     wanted: Container[str] | None = None,
     broken: dict[str, str] | None = None,
     phones: str | Path | None = None,
+    strip_stress: bool | None = None,
+    strip_position: bool | None = None,
 ) -> dict[str, list[PhoneSegment]]:
     """Read the phones of an alignment directory, word position and stress stripped, silence kept.
 
@@ -69,6 +71,7 @@ def read_phone_alignments(
         wanted: the utterances to give; all if None.
         broken: takes the wanted utterances whose alignment is no path through the model, and why; they are left out.
         phones: the phone table, if it isn't `ali_dir/phones.txt`.
+        strip_stress, strip_position: as in `base_phones`.
 
     Returns:
         Utterance → its segments, which cover all of its frames; up to two frames more with a chain model, which
@@ -79,8 +82,10 @@ def read_phone_alignments(
     """
     ali_dir = Path(ali_dir)
     model = read_transition_model(ali_dir / "final.mdl")
-    symbols = read_model_phones(ali_dir / "phones.txt" if phones is None else phones, model)
-    names = {index: base_phone(symbol) for index, symbol in symbols.items()}
+    table_file = ali_dir / "phones.txt" if phones is None else phones
+    symbols = read_model_phones(table_file, model)
+    bases = base_phones(symbols.values(), table_file, strip_stress, strip_position)
+    names = {index: bases[symbol] for index, symbol in symbols.items()}
     factor = subsampling_factor(ali_dir)
     table: dict[str, list[PhoneSegment]] = {}
     for path in alignment_files(ali_dir):

@@ -1,16 +1,21 @@
 """Kaldi archives of matrices and vectors: an `ark` with the data and an `scp` that says where each item is."""
 
+import gzip
+import io
 import os
 import re
-import shlex
+import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import kaldiio
 import numpy as np
 
 from vqbn.errors import InputError
 from vqbn.files import replacing, write_text
+from vqbn.kaldi.item import ForeignItemError, read_item
+from vqbn.text_files import read_lines
 
 
 def write_archive(
@@ -45,7 +50,57 @@ def write_scp(path: str | Path, entries: Mapping[str, str]) -> None:
 
 
 # A range of rows, or of rows and columns, at the end of an entry.
-RANGE = re.compile(r"\[[0-9:,]*\]$")
+PART = r"(\d+(?::\d+)?|:?)"
+RANGE = re.compile(rf"\[{PART}(?:,{PART})?\]$")
+
+
+class Place(NamedTuple):
+    """Where an item is: what an entry of an `scp` says.
+
+    Attributes:
+        source: a file, or a shell command without the bar at its end.
+        command: whether it is a command, which is run when the item is read, and only then.
+        offset: of the item in the file, in bytes; 0 for a file with one item.
+        part: the rows, or rows and columns, that are wanted of it.
+    """
+
+    source: str
+    command: bool
+    offset: int
+    part: tuple[slice, ...]
+
+    @classmethod
+    def of(cls, entry: str) -> "Place":
+        """Take an entry apart."""
+        ranges = RANGE.search(entry)
+        part = tuple(_slice(text) for text in ranges.groups() if text is not None) if ranges else ()
+        whole = RANGE.sub("", entry).rstrip()
+        if whole.endswith("|"):
+            return cls(whole[:-1], True, 0, part)
+        file, _, offset = whole.rpartition(":")
+        return cls(file, False, int(offset), part) if offset.isdecimal() else cls(whole, False, 0, part)
+
+
+def _slice(text: str) -> slice:
+    """A range of Kaldi's, whose end is included; all where it is empty or a colon."""
+    if text in ("", ":"):
+        return slice(None)
+    first, _, last = text.partition(":")
+    return slice(int(first), int(last or first) + 1)
+
+
+def _read(place: Place) -> np.ndarray:
+    """Read what is at a place; raises as `read_item`, and OSError."""
+    if place.command:
+        written = subprocess.run(place.source, shell=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        if written.returncode:
+            raise OSError(f"the command failed with status {written.returncode}")
+        array = read_item(io.BytesIO(written.stdout))
+    else:
+        with gzip.open(place.source) if place.source.endswith(".gz") else open(place.source, "rb") as file:
+            file.seek(place.offset)
+            array = read_item(file)
+    return array[place.part] if place.part else array
 
 
 class Archive(Mapping):
@@ -80,22 +135,18 @@ class Archive(Mapping):
         """
         entry = self.entries[key]
         try:
-            file, _, rows = entry.partition("[")
-            array = kaldiio.load_mat(
-                f"gunzip -c {shlex.quote(file)} |{rows and '[' + rows}" if file.endswith(".gz") else entry
-            )
+            return _read(Place.of(entry))
         except OSError as error:
             raise InputError(
                 f"{self.path}: '{key}' can't be read from {entry}: {error.strerror or error}; "
                 "run the stage that makes it again"
             ) from error
+        except ForeignItemError as error:
+            raise InputError(f"{self.path}: '{key}' in {entry} is {error}") from error
         except Exception as error:  # what kaldiio raises for damaged data is not specified
             raise InputError(
                 f"{self.path}: '{key}' is damaged in {entry}; run the stage that makes it again"
             ) from error
-        if not isinstance(array, np.ndarray):
-            raise InputError(f"{self.path}: '{key}' in {entry} is neither a matrix nor a vector")
-        return array
 
 
 def read_scp(path: str | Path) -> Archive:
@@ -109,29 +160,22 @@ def read_scp(path: str | Path) -> Archive:
         InputError: the file is missing or empty, a line is malformed or a duplicate, or an `ark` isn't there.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror}; run the stage that makes it") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not an scp file: not UTF-8 text") from error
     entries: dict[str, str] = {}
-    arks: set[str] = set()
-    for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
-        key, _, entry = line.strip().partition(" ")
-        entry = entry.strip()
-        ark, _, offset = RANGE.sub("", entry).rpartition(":")
-        if not offset.isdecimal():
-            ark = RANGE.sub("", entry)
-        if not ark:
+    sources: set[str] = set()
+    for number, line in read_lines(path, "run the stage that makes it"):
+        key, *rest = line.split(maxsplit=1)
+        place = Place.of(rest[0]) if rest else None
+        if place is None or not place.source:
             raise InputError(f"{path}:{number}: found '{line[:80]}'; expected 'utterance file.ark:offset'")
         if key in entries:
             raise InputError(f"{path}:{number}: '{key}' is here twice; run the stage that makes the file again")
-        if ark not in arks and not ark.endswith("|"):
-            if not os.path.isfile(ark):
+        if place.source not in sources and not place.command:
+            if not os.path.isfile(place.source):
                 raise InputError(
-                    f"{path}:{number}: points to {ark}, which isn't there; run the stage that makes it again"
+                    f"{path}:{number}: points to {place.source}, which isn't there; run the stage that makes it again"
                 )
-            arks.add(ark)
-        entries[key] = entry
+            sources.add(place.source)
+        entries[key] = rest[0]
+    if not entries:
+        raise InputError(f"{path}:1: the file is empty; expected lines 'utterance file.ark:offset'")
     return Archive(path, entries)

@@ -12,6 +12,7 @@ import numpy as np
 from vqbn.errors import InputError
 from vqbn.files import replacing
 from vqbn.kaldi.archive import read_scp
+from vqbn.kaldi.item import ForeignItemError, read_item
 
 Group = TypeVar("Group", bound=Hashable)
 
@@ -104,9 +105,12 @@ def read_cmvn(path: str | Path, dims: int | None = None) -> Cmvn:
         InputError: the file is missing, or doesn't hold statistics of that many dimensions.
     """
     try:
-        stats = kaldiio.load_mat(str(path))
+        with open(path, "rb") as file:
+            stats = read_item(file)
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror}; stage 2 makes the CMVN statistics") from error
+    except ForeignItemError as error:
+        raise InputError(f"{path}: {error}; run stage 2 again") from error
     except Exception as error:  # what kaldiio raises for a damaged file is not specified
         raise InputError(f"{path}: damaged, or not a Kaldi matrix; run stage 2 again") from error
     return _checked(stats, str(path), dims)
@@ -127,9 +131,9 @@ def read_speaker_cmvn(path: str | Path, dims: int | None = None) -> dict[str, Cm
     return {speaker: _checked(stats, f"{path}: '{speaker}'", dims) for speaker, stats in read_scp(path).items()}
 
 
-def _checked(stats: object, where: str, dims: int | None) -> Cmvn:
+def _checked(stats: np.ndarray, where: str, dims: int | None) -> Cmvn:
     """What was read, if it is statistics."""
-    if not isinstance(stats, np.ndarray) or stats.ndim != 2 or stats.shape[0] != 2 or not np.isfinite(stats).all():
+    if stats.ndim != 2 or stats.shape[0] != 2 or not np.isfinite(stats).all():
         raise InputError(f"{where}: not CMVN statistics; expected a finite matrix of 2 rows; run stage 2 again")
     if dims is not None and stats.shape[1] != dims + 1:
         raise InputError(f"{where}: statistics of {stats.shape[1] - 1} dimensions; expected {dims}; run stage 2 again")

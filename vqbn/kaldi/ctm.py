@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from vqbn.errors import InputError
 from vqbn.files import write_text
+from vqbn.text_files import read_lines
 
 # Times in a CTM are rounded to a centisecond or a millisecond, so neighbours may seem to overlap by as much.
 ROUNDING = 0.011
@@ -22,6 +23,8 @@ class Segment(NamedTuple):
 def read_ctm(path: str | Path) -> dict[str, list[Segment]]:
     """Read lines `utterance channel start duration symbol [confidence]`; the channel and confidence are ignored.
 
+    Blank lines and comments, which begin with `;;`, are skipped.
+
     Returns:
         Utterance → its segments in time order, utterances in the file's order.
 
@@ -30,35 +33,26 @@ def read_ctm(path: str | Path) -> dict[str, list[Segment]]:
     """
     path = Path(path)
     table: dict[str, list[Segment]] = {}
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if line.startswith(";;"):  # the format's comment
-                    continue
-                columns = line.split()
-                try:
-                    utterance, _, start, duration, phone = columns[:5]
-                    segment = Segment(phone, float(start), float(duration))
-                except ValueError:
-                    raise InputError(
-                        f"{path}:{number}: found '{line.strip()[:80]}'; "
-                        "expected 'utterance channel start duration phone'"
-                    ) from None
-                if not (0 <= segment.start < float("inf") and 0 <= segment.duration < float("inf")):
-                    raise InputError(
-                        f"{path}:{number}: start {start} and duration {duration}; expected 0 or more seconds"
-                    )
-                segments = table.setdefault(utterance, [])
-                if segments and segment.start + ROUNDING < segments[-1].start + segments[-1].duration:
-                    raise InputError(
-                        f"{path}:{number}: '{phone}' of '{utterance}' starts at {start}, before the previous one ends; "
-                        "expected segments in time order that don't overlap"
-                    )
-                segments.append(segment)
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a CTM: not UTF-8 text ({error.reason})") from error
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror}; expected a CTM with the phones' times") from error
+    for number, line in read_lines(path, "expected a CTM with the phones' times"):
+        columns = line.split()
+        if columns[0].startswith(";;"):
+            continue
+        try:
+            utterance, _, start, duration, phone = columns[:5]
+            segment = Segment(phone, float(start), float(duration))
+        except ValueError:
+            raise InputError(
+                f"{path}:{number}: found '{line.strip()[:80]}'; expected 'utterance channel start duration phone'"
+            ) from None
+        if not (0 <= segment.start < float("inf") and 0 <= segment.duration < float("inf")):
+            raise InputError(f"{path}:{number}: start {start} and duration {duration}; expected 0 or more seconds")
+        segments = table.setdefault(utterance, [])
+        if segments and segment.start + ROUNDING < segments[-1].start + segments[-1].duration:
+            raise InputError(
+                f"{path}:{number}: '{phone}' of '{utterance}' starts at {start}, before the previous one ends; "
+                "expected segments in time order that don't overlap"
+            )
+        segments.append(segment)
     if not table:
         raise InputError(f"{path}: no segments in it; expected lines 'utterance channel start duration phone'")
     return table

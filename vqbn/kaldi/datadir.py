@@ -16,6 +16,7 @@ from pathlib import Path
 
 from vqbn.errors import InputError
 from vqbn.kaldi.source import ArchiveItem, Channel, Command, Excerpt, Source
+from vqbn.text_files import byte_lines
 
 ASCII_DIGITS = re.compile("[0-9]+")
 SORT_ADVICE = "sort the file with LC_ALL=C sort"
@@ -128,7 +129,6 @@ def _read_table(file: Path, problems: list[str], value_needed: bool = True) -> d
     for number, line in _lines(file, problems):
         key, value = _split(line)
         if not key:
-            problems.append(f"{file}:{number}: the line is blank; remove it")
             continue
         if key in table:
             problems.append(f"{file}:{number}: '{key}' is here twice, first on line {table[key][1]}; keep one of them")
@@ -151,7 +151,7 @@ def _lines(file: Path, problems: list[str]) -> Iterator[tuple[int, str]]:
     except OSError as error:
         problems.append(f"{file}: can't be read: {error.strerror}; a Kaldi data directory needs this file")
         return
-    for number, line in enumerate(content.removesuffix(b"\n").split(b"\n"), 1) if content else ():
+    for number, line in enumerate(byte_lines(content), 1):
         try:
             yield number, line.decode("utf-8")
         except UnicodeDecodeError:

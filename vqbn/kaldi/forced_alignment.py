@@ -24,6 +24,7 @@ from vqbn.kaldi.datadir import DataDir, Utterance, read_data_dir
 from vqbn.kaldi.pronunciations import Pronunciations, pronounce
 from vqbn.kaldi.source import Source
 from vqbn.kaldi.symbols import base_phone
+from vqbn.text_files import read_lines
 
 logger = logging.getLogger(__name__)
 
@@ -52,17 +53,9 @@ def read_lexicon(path: str | Path) -> dict[str, list[tuple[str, ...]]]:
     path = Path(path)
     strip = functools.cache(base_phone)
     lexicon: dict[str, list[tuple[str, ...]]] = {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise InputError(
-            f"{path}: can't be read: {error.strerror}; expected a lexicon: WORD PHONE PHONE ..."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a lexicon: not UTF-8 text ({error.reason})") from error
-    for number, line in enumerate(lines, 1):
-        word, *phones = line.split() or [""]
-        if not word or word.startswith((";;;", "##")):
+    for number, line in read_lines(path, "expected a lexicon: WORD PHONE PHONE ..."):
+        word, *phones = line.split()
+        if word.startswith((";;;", "##")):
             continue
         pronunciation = tuple(map(strip, phones))
         unknown = [phone for phone in pronunciation if phone not in MODEL_PHONES and phone not in FILLERS]

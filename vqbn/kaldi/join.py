@@ -127,8 +127,12 @@ def encode(runs: Sequence[Run], tokens: Mapping[str, int]) -> np.ndarray:
     return np.array(pairs, dtype=np.int32).reshape(-1)
 
 
-def summarise(joined: Mapping[str, Sequence[Run]]) -> dict:
+def summarise(joined: Mapping[str, Sequence[Run]], silence: Collection[str] = ()) -> dict:
     """Count what was joined, so that a bad alignment shows: in too long or too short phones, or too much of one.
+
+    Args:
+        joined: utterance → its phones in frames.
+        silence: the phones that are silence, besides those by which Kaldi's recipes call silence and noise.
 
     Returns:
         A JSON object: "utterances", "frames", "hours", "phones" (tokens), "gap_frames", "mean_frames" (of a phone),
@@ -140,8 +144,9 @@ def summarise(joined: Mapping[str, Sequence[Run]]) -> dict:
     lengths: dict[str, list[int]] = {}
     gaps = Counter()
     dominated = []
+    no_speech = {*NO_SPEECH, *silence}
     for utterance, runs in joined.items():
-        spoken = [frames for phone, frames in runs if phone is not None and phone not in NO_SPEECH]
+        spoken = [frames for phone, frames in runs if phone is not None and phone not in no_speech]
         if 2 * max(spoken, default=0) >= sum(frames for _, frames in runs):
             dominated.append(utterance)
         for phone, frames in runs:

@@ -14,6 +14,7 @@ from vqbn.files import replacing, write_text
 from vqbn.kaldi.datadir import read_data_dir
 from vqbn.kaldi.pronunciations import SPECIAL
 from vqbn.kaldi.symbols import STRESS
+from vqbn.text_files import read_lines
 
 logger = logging.getLogger(__name__)
 
@@ -118,10 +119,10 @@ def kaldi_lists(path: str | Path, kaldi_root: Path, audio_root: str | Path | Non
     segmented = (data.path / "segments").is_file()
     root = Path(audio_root).absolute() if audio_root else Path.cwd()
     wavs = []
-    for line in _read(data.path / "wav.scp", "the list of audio").splitlines():
-        key, _, entry = line.partition(" ")
+    for _, line in read_lines(data.path / "wav.scp", "expected the list of audio"):
+        key, entry = line.split(maxsplit=1)
         if segmented or key in kept:
-            wavs.append(f"{key} {wav_entry(entry.strip(), root, kaldi_root)}\n")
+            wavs.append(f"{key} {wav_entry(entry, root, kaldi_root)}\n")
     lists = {
         "wav.scp": "".join(wavs),
         "text": "".join(f"{utterance.id} {utterance.text}\n" for utterance in usable),
@@ -129,8 +130,8 @@ def kaldi_lists(path: str | Path, kaldi_root: Path, audio_root: str | Path | Non
         "spk2utt": "".join(f"{speaker} {' '.join(ids)}\n" for speaker, ids in sorted(speakers.items())),
     }
     if segmented:
-        lines = _read(data.path / "segments", "the list of segments").splitlines(keepends=True)
-        lists["segments"] = "".join(line for line in lines if line.split()[0] in kept)
+        lines = [line for _, line in read_lines(data.path / "segments", "expected the list of segments")]
+        lists["segments"] = "".join(f"{line}\n" for line in lines if line.split()[0] in kept)
     return lists
 
 
@@ -169,9 +170,9 @@ def read_pronunciations(path: Path) -> dict[str, list[str]]:
         InputError: the file is missing or a line has no phones.
     """
     table: dict[str, list[str]] = {}
-    for number, line in enumerate(_read(path, "a lexicon").splitlines(), 1):
-        word, *phones = line.split() or [""]
-        if not word or word.startswith((";;;", "##")):
+    for number, line in read_lines(path, "expected a lexicon"):
+        word, *phones = line.split()
+        if word.startswith((";;;", "##")):
             continue
         if not phones:
             raise InputError(f"{path}:{number}: '{word}' has no phones; expected 'WORD PHONE PHONE ...'")

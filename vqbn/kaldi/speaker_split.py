@@ -6,6 +6,7 @@ from pathlib import Path
 from vqbn.errors import InputError
 from vqbn.files import write_text
 from vqbn.kaldi.archive import read_scp, write_scp
+from vqbn.text_files import read_lines
 
 LISTS = ("feats.scp", "phones.scp", "utt2spk", "utt2num_frames")
 
@@ -73,12 +74,8 @@ def read_pairs(path: Path) -> dict[str, str]:
     Raises:
         InputError: it can't be read, or a line is something else.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror}; run the stage that makes it") from error
     pairs: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in read_lines(path, "run the stage that makes it"):
         fields = line.split()
         if len(fields) != 2 or fields[0] in pairs:
             raise InputError(f"{path}:{number}: found {line[:80]!r}; expected 'key value', each key once")

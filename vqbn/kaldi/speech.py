@@ -10,6 +10,7 @@ from vqbn.kaldi.archive import read_scp
 from vqbn.kaldi.cmvn import Cmvn, read_cmvn, read_speaker_cmvn
 from vqbn.kaldi.deltas import CHANNELS, add_deltas, scale_and_shift, to_channels
 from vqbn.kaldi.tokens import Tokens
+from vqbn.text_files import read_lines
 
 REACH = 4  # frames on either side that the second derivative looks at
 
@@ -164,12 +165,8 @@ class SpeechDataset:
 
     def _read_map(self, name: str) -> dict[str, str]:
         path = self.folder / name
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except OSError as error:
-            raise InputError(f"{path}: can't be read: {error.strerror}; stage 2 makes it") from error
         entries: dict[str, str] = {}
-        for number, line in enumerate(lines, 1):
+        for number, line in read_lines(path, "stage 2 makes it"):
             fields = line.split()
             if len(fields) != 2 or fields[0] in entries:
                 raise InputError(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from vqbn.errors import InputError
 from vqbn.files import write_text
+from vqbn.text_files import read_lines
 
 BLANK = "<blank>"
 
@@ -40,17 +41,10 @@ class Tokens:
         Raises:
             InputError: the file is missing, or a line is malformed, out of order or a duplicate.
         """
-        path = Path(path)
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except OSError as error:
-            raise InputError(f"{path}: can't be read: {error.strerror}; stage 2 makes the token list") from error
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path}: not a token list: not UTF-8 text") from error
         symbols: list[str] = []
-        for line in lines:
+        for number, line in read_lines(path, "stage 2 makes the token list"):
             fields = line.split()
-            where = f"{path}:{len(symbols) + 1}"
+            where = f"{path}:{number}"
             if len(fields) != 2 or fields[1] != str(len(symbols)):
                 raise InputError(f"{where}: found '{line[:80]}'; expected 'symbol {len(symbols)}'; run stage 2 again")
             if fields[0] in symbols:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from vqbn.errors import InputError
+from vqbn.text_files import read_lines
 
 
 def read_transcripts(path: str | Path) -> dict[str, str]:
@@ -11,16 +12,8 @@ def read_transcripts(path: str | Path) -> dict[str, str]:
     Raises:
         InputError: the file can't be read, is not UTF-8, or has an utterance twice.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror}; expected 'utterance transcript' lines") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text (byte {error.start}); expected transcripts") from None
     transcripts: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    for number, line in read_lines(path, "expected 'utterance transcript' lines"):
         utterance, *words = line.split()
         if utterance in transcripts:
             raise InputError(f"{path}:{number}: '{utterance}' is here twice; keep one of its lines")

@@ -4,11 +4,12 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import kaldiio
 import numpy as np
+from kaldiio.matio import read_token
 
 from vqbn.errors import InputError
 from vqbn.kaldi.archive import read_scp
+from vqbn.kaldi.item import ForeignItemError, read_item
 
 # An array without utterances is cut into runs of so many rows.
 ROWS = 1000
@@ -59,9 +60,13 @@ def _arrays(path: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 def _ark(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     try:
-        yield from kaldiio.load_ark(str(path))
+        with path.open("rb") as file:
+            while (name := read_token(file)) is not None:
+                yield name, read_item(file)
     except OSError:
         raise
+    except ForeignItemError as error:
+        raise InputError(f"{path}: '{name}' is {error}") from error
     except Exception as error:  # what kaldiio raises for damaged data is not specified
         raise InputError(f"{path}: damaged, or not a Kaldi archive of matrices ({error})") from error
 

@@ -1,14 +1,15 @@
 """All scores of one decoded set."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from vqbn.errors import InputError
+from vqbn.kaldi.silence import usual_silence
 from vqbn.metrics.codes import bits_per_second, mean_perplexity, usage_histogram
-from vqbn.metrics.per import SILENCE, Errors, speaker_errors, total, utterance_errors
+from vqbn.metrics.per import Errors, speaker_errors, total, utterance_errors
 from vqbn.metrics.units import GAP, joint_codes, latent_phones, phone_purity, pnmi
 
 
@@ -38,10 +39,11 @@ def evaluate_phones(
     references: Mapping[str, Sequence[str]],
     utt2spk: Mapping[str, str] | None = None,
     source: str = "the hypotheses",
+    silence: Collection[str] | None = None,
 ) -> Evaluation:
     """PER with silence as a token (`per`) and without it (`per_nosil`), pooled, and errors per speaker.
 
-    `per_nosil` drops SIL alone: spoken noise (SPN) and noise (NSN) are sounds that a recogniser has to find.
+    `per_nosil` drops silence alone: spoken noise (SPN) and noise (NSN) are sounds that a recogniser has to find.
     It is left out where the references are nothing but silence. `per_sclite` is `per` as sclite counts it.
 
     Args:
@@ -49,6 +51,7 @@ def evaluate_phones(
         references: phones per utterance; the same utterances.
         utt2spk: the speaker of each utterance; None: no scores per speaker.
         source: what the hypotheses came from, for messages.
+        silence: the phones that are silence; None: by their name, see `usual_silence`.
 
     Raises:
         InputError: as `utterance_errors` and `speaker_errors`.
@@ -56,8 +59,12 @@ def evaluate_phones(
     errors = utterance_errors(hypotheses, references, source=source)
     sclite = utterance_errors(hypotheses, references, source=source, sclite=True)
     scores = rate_and_counts("per", errors, sclite)
-    silent = all(token == SILENCE for tokens in references.values() for token in tokens)
-    spoken = errors if silent else utterance_errors(hypotheses, references, SILENCE, source)
+    if silence is None:
+        silence = usual_silence(
+            token for table in (references, hypotheses) for tokens in table.values() for token in tokens
+        )
+    silent = all(token in silence for tokens in references.values() for token in tokens)
+    spoken = errors if silent else utterance_errors(hypotheses, references, silence, source)
     if not silent:
         scores["per_nosil"] = total(spoken.values()).rate
     speakers = {}
@@ -100,7 +107,7 @@ def rate_and_counts(name: str, errors: Mapping[str, Errors], sclite: Mapping[str
 def evaluate_codes(
     codes: Mapping[str, np.ndarray],
     segments: Mapping[str, np.ndarray],
-    silence: int | None,
+    silence: Collection[int],
     codebook_size: int,
     subsampling: int,
     frame_shift: float,
@@ -110,10 +117,10 @@ def evaluate_codes(
 
     - `perplexity`, `used_codes` and `codes_seen` (codes counted) are over all latents of the set. With several
       codebooks perplexity is their mean, the other two their sum; `codebook_size` is that of one.
-    - `perplexity_nosil` leaves out the latents whose centre frame is SIL, or lies in a gap of the alignment, where
+    - `perplexity_nosil` leaves out the latents whose centre frame is silence, or lies in a gap of the alignment, where
       nobody says that there was speech. Spoken noise (SPN) and noise (NSN) stay, as in `per_nosil`.
-    - `phone_purity` and `pnmi` count each latent once with the phone of its centre frame, SIL included and gaps left
-      out; with several codebooks a unit is the tuple of indices.
+    - `phone_purity` and `pnmi` count each latent once with the phone of its centre frame, silence included and gaps
+      left out; with several codebooks a unit is the tuple of indices.
     - `bits_per_second` is the unigram entropy of the codes in bits x latents per second.
 
     Keys that have nothing to count are left out.
@@ -121,7 +128,7 @@ def evaluate_codes(
     Args:
         codes: code indices of each utterance, integers (latents, num_codebooks); -1 where none was chosen.
         segments: integers (segments, 2), token and length in frames, of each utterance; the same utterances or more.
-        silence: SIL's token, or None where the corpus has none.
+        silence: the tokens of silence; none where the corpus has none.
         codebook_size: K.
         subsampling: frames per latent.
         frame_shift: seconds per frame.
@@ -148,7 +155,7 @@ def evaluate_codes(
                 f"{segments[utterance][:, 1].sum()} frames at {subsampling} per code; decode the set again"
             )
         known = (chosen >= 0).all(axis=1)
-        spoken.append(chosen[(phone != GAP) & (phone != silence)])
+        spoken.append(chosen[(phone != GAP) & ~np.isin(phone, list(silence))])
         units.append(chosen[known & (phone != GAP)])
         phones.append(phone[known & (phone != GAP)])
     if usage.any():

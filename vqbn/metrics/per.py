@@ -1,15 +1,13 @@
 """Phone error rate: edits between what was recognised and the reference, pooled over the corpus."""
 
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from kaldialign import edit_distance
 
 from vqbn.errors import InputError
-
-SILENCE = "SIL"
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ def phone_errors(hypotheses: Iterable[Sequence[Hashable]], references: Iterable[
 def utterance_errors(
     hypotheses: Mapping[str, Sequence[str]],
     references: Mapping[str, Sequence[str]],
-    drop: str | None = None,
+    drop: Collection[str] = (),
     source: str = "the hypotheses",
     sclite: bool = False,
 ) -> dict[str, Errors]:
@@ -112,7 +110,7 @@ def utterance_errors(
     Args:
         hypotheses: tokens per utterance.
         references: tokens per utterance; the same utterances.
-        drop: a token that is taken out of both sides first (`SILENCE` for `per_nosil`).
+        drop: tokens that are taken out of both sides first (silence for `per_nosil`).
         source: what the hypotheses came from, for the message.
         sclite: as in `sequence_errors`.
 
@@ -120,14 +118,18 @@ def utterance_errors(
         InputError: the references are empty, have no token, or are of other utterances than the hypotheses.
     """
     check_same_utterances(hypotheses, references, source)
-    if not any(token != drop for tokens in references.values() for token in tokens):
+    if not any(token not in drop for tokens in references.values() for token in tokens):
         raise InputError(
             f"{source}: the references hold no phone to score against"
-            + (f" besides {drop}" if drop else "")
+            + (f" besides {' '.join(drop)}" if drop else "")
             + f" ({len(references)} utterances); decode a set that has alignments"
         )
     return {
-        utt: sequence_errors([t for t in hypotheses[utt] if t != drop], [t for t in tokens if t != drop], sclite)
+        utt: sequence_errors(
+            [token for token in hypotheses[utt] if token not in drop],
+            [token for token in tokens if token not in drop],
+            sclite,
+        )
         for utt, tokens in references.items()
     }
 

@@ -50,7 +50,7 @@ def test_malformed_lines_are_named(tmp_path, text, message):
 
 def test_a_file_that_is_not_text_is_refused(tmp_path):
     (tmp_path / "bad.trn").write_bytes(b"\x1f\x8b\x00\xff")
-    with pytest.raises(InputError, match=r"bad.trn: not UTF-8"):
+    with pytest.raises(InputError, match=r"bad.trn:1: not UTF-8"):
         read_trn(tmp_path / "bad.trn")
 
 

@@ -125,10 +125,18 @@ class RecognitionTask(Task):
             "codes are the same, and not counted again (default: 0, the best path)",
         )
 
+        options.add_argument(
+            "--silence_phones",
+            default="",
+            metavar="PHONES",
+            help="the phones that per_nosil and perplexity_nosil leave out, separated by blanks (default: those that "
+            "stages 1 and 2 found: Kaldi's optional silence, or SIL or sil by its name)",
+        )
+
     def score(self, args: argparse.Namespace) -> "dict[str, Evaluation]":
         from vqbn.tasks.recognition.scoring import score_sets
 
-        return score_sets(args.expdir, args.dump, args.sets, args.beam)
+        return score_sets(args.expdir, args.dump, args.sets, args.beam, args.silence_phones)
 
     def report(self, runs: Runs) -> str:
         from vqbn.tasks.recognition.report import report

@@ -8,11 +8,11 @@ are written with those as `%XX`, the hexadecimal UTF-8 bytes, and read back as t
 import os
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from urllib.parse import unquote
 
 from vqbn.errors import InputError
 from vqbn.files import write_text
+from vqbn.text_files import read_lines
 
 SPECIAL = re.compile(r"[\s(){}%@;/\\]")
 LINE = re.compile(r"(?P<tokens>[^()]*)\((?P<utterance>[^()\s]+)\)\s*")
@@ -40,16 +40,12 @@ def read_trn(path: str | os.PathLike) -> dict[str, list[str]]:
     """Read a trn file: the tokens of each utterance, in the file's order. Empty lines and `;;` comments are skipped.
 
     Raises:
-        InputError: a line is not `TOKEN ... (utterance)`, an utterance occurs twice, or the file is not text.
-        OSError: the file can't be read.
+        InputError: a line is not `TOKEN ... (utterance)`, an utterance occurs twice, or the file can't be read or is
+            not text.
     """
     transcripts: dict[str, list[str]] = {}
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text (byte {error.start}); expected a trn file") from None
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.lstrip().startswith(";;"):
+    for number, line in read_lines(path, "expected a trn file"):
+        if line.lstrip().startswith(";;"):
             continue
         match = LINE.fullmatch(line)
         if not match:
