@@ -16,6 +16,7 @@ from vqbn.runs.config import configuration_hash
 from vqbn.tasks.recognition.keys import KEYS
 
 TINY = {
+    "task": "recognition",
     **{"conv_channels": 4, "lstm_layers": 1, "lstm_size": 8, "vq_codebook_size": 8, "vq_code_dim": 8},
     **{"learning_rate": 0.02, "batch_size": 6, "chunk_frames": 32, "max_updates": 12, "validate_every": 6},
 }
