@@ -1,6 +1,7 @@
 """The command vqbn-prepare-cifar10, in process."""
 
 import json
+import tarfile
 
 import numpy as np
 import pytest
@@ -49,7 +50,8 @@ def test_partial_real_images_are_divided_and_say_so(real_data, tmp_path, capsys)
 def test_a_download_with_another_checksum_is_refused(tmp_path, capsys, monkeypatch):
     def fetch(url, target):
         target.parent.mkdir()
-        target.write_bytes(b"a page of the hotel's network")
+        with tarfile.open(target, "w:gz") as archive:
+            archive.addfile(tarfile.TarInfo("cifar-10-batches-py"))
         return target
 
     monkeypatch.setattr(download, "download", fetch)

@@ -24,7 +24,7 @@ def test_the_codebook_follows_equation_4(num_codebooks):
             total[c] = total[c] * 0.9 + assigned.t() @ vectors[:, c] * 0.1
             codebook[c] = total[c] / count[c].unsqueeze(1)
         # Without follow, what a forward leaves to do is done when the next begins.
-        vq.learner.complete_update(vq.codebook, vq.ema_counts, vq.ema_sums, True)
+        vq.learner.complete_update(vq.codebook, vq.has_codewords, vq.ema_counts, vq.ema_sums, True)
         assert torch.allclose(vq.ema_counts.double(), count, rtol=1e-5)
         assert torch.allclose(vq.codebook.double(), codebook, rtol=1e-4, atol=1e-5)
     assert vq.updates == 40
@@ -91,7 +91,9 @@ def test_proposition_1_moving_averages_are_gradient_descent_with_another_learnin
         # The loss is a mean over vectors and dimensions; the proposition's is a sum.
         (output.loss * size * dim).backward()
         optimizer.step()
-        average.learner.complete_update(average.codebook, average.ema_counts, average.ema_sums, True)
+        average.learner.complete_update(
+            average.codebook, average.has_codewords, average.ema_counts, average.ema_sums, True
+        )
         assert torch.allclose(average.ema_counts, torch.ones(1, size))
         assert torch.allclose(average.codebook, gradient.codebook, rtol=1e-5, atol=1e-4)
     assert (average.codebook - places).abs().max() > 0.1

@@ -58,12 +58,14 @@ def hostile(tmp_path):
         *(lambda folder, key=key: read_scp(folder / "more.scp")[key] for key in ("file", "gz", "command", "range")),
     ],
 )
-def test_a_pickle_is_named_and_not_run(hostile, read):
+def test_a_pickle_is_named_and_not_run(hostile, read, monkeypatch):
     with pytest.raises(InputError, match=r"pickle \(PKL\), which runs code") as raised:
         read(hostile)
     assert "\n" not in str(raised.value)
     assert not (hostile / "made").exists()
     np.testing.assert_array_equal(read_scp(hostile / "feats.scp")["a"], np.eye(3))
+    # As it is: our ESPnet commands make it refuse pickles in their process.
+    monkeypatch.setattr(kaldiio.matio, "pickle", pickle)
     kaldiio.load_mat(str(hostile / "cmvn.ark"))
     assert (hostile / "made").exists(), "kaldiio would have run it"
 

@@ -89,7 +89,8 @@ def levels(text: str) -> int:
 def main(argv: list[str]) -> None:
     """Do one stage."""
     args = parser().parse_args(argv)
-    with locked(args.data if args.step == "align" else args.out):
+    # Pages become a file, the other steps fill a folder.
+    with locked(args.data if args.step == "align" else args.out, beside=args.step == "pages"):
         prepare(args)
 
 

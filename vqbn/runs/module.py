@@ -13,6 +13,9 @@ from vqbn.runs.averaging import PolyakAveraging
 from vqbn.runs.checkpoint import FORMAT, read_checkpoint
 from vqbn.version import __version__
 
+# Of a bottleneck's state, what says how far its training is: whether there are codewords goes with the clock.
+CLOCKS = ("_extra_state", "has_codewords")
+
 
 class BottleneckTraining(pl.LightningModule):
     """Adam with a step size of its own for the codebook, step sizes cut at milestones, and state that resumes exactly.
@@ -64,14 +67,14 @@ class BottleneckTraining(pl.LightningModule):
         state = {
             name.removeprefix("model."): value
             for name, value in checkpoint["state_dict"].items()
-            if not name.endswith("_extra_state")
+            if not name.endswith(CLOCKS)
         }
         try:
             missing, unexpected = self.model.load_state_dict(state, strict=False)
         except RuntimeError as error:
             misfit = " ".join(str(error).partition(":")[2].split())[:200]
             raise InputError(f"init_from: {path}: does not fit this configuration ({misfit})") from error
-        misfits = [name for name in [*missing, *unexpected] if not name.endswith("_extra_state")]
+        misfits = [name for name in [*missing, *unexpected] if not name.endswith(CLOCKS)]
         if misfits:
             raise InputError(f"init_from: {path}: does not fit this configuration: {misfits[0]} is not in both models")
 
